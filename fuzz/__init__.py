@@ -1,0 +1,1 @@
+"""Coverage-guided fuzz targets for everything that reads bytes."""

@@ -1,0 +1,1 @@
+"""A Raft consensus library without clock, socket or thread."""
