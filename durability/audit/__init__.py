@@ -1,0 +1,4 @@
+"""Whether what was recovered is right.
+
+Promises and a recovered directory go in, violations come out.
+"""

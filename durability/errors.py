@@ -1,0 +1,56 @@
+"""What can go wrong outside of what is tested, by whose hands it is in.
+
+    DurabilityError
+    ├── UsageError              the command line, or a file it names, is wrong (exit 2)
+    │   ├── TargetError         there is no such target, or its description cannot be used
+    │   └── UnreadableError     a data directory, trace or case that cannot be read
+    └── InconclusiveError       nothing was shown, neither way (exit 3)
+        ├── MechanismError      this machine cannot do it: kernel, permission, missing tool
+        └── VacuousError        the workload promised nothing that could have been lost
+
+A violation is not an error: it is a result, and travels as one.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitStatus(IntEnum):
+    """What a command says to the shell; a violation wins over an inconclusive part."""
+
+    HELD = 0
+    VIOLATION = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+
+
+class DurabilityError(Exception):
+    """The root: each error says what happened and what to do about it, in one text."""
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.INCONCLUSIVE
+
+
+class UsageError(DurabilityError):
+    """The command line, or a file it names, is wrong."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class TargetError(UsageError):
+    """There is no such target, or its description cannot be used."""
+
+
+class UnreadableError(UsageError):
+    """A data directory, a trace or a case is missing or is not what it was taken for."""
+
+
+class InconclusiveError(DurabilityError):
+    """Nothing was shown, neither that it holds nor that it breaks."""
+
+
+class MechanismError(InconclusiveError):
+    """This machine cannot do it: the kernel refuses, or a tool is missing."""
+
+
+class VacuousError(InconclusiveError):
+    """The workload promised nothing that could have been lost."""

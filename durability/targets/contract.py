@@ -1,0 +1,73 @@
+"""What a target is: how to start it, how to recover it, and how to read what it says.
+
+A target speaks in lines on its standard output, whether it is a foreign program or a function of
+ours in a forked child: announcements ('this item is about to be written'), acknowledgements ('this
+item is durable from here on') and, after a crash, the items that recovery found.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Tear = Literal["byte", "page", "none"]
+"""Where a kill may cut a write: at any byte, at a multiple of 4096 in the file, between calls."""
+
+Order = Literal["exact", "set"]
+"""Recovered items are a prefix of the announced ones, or a set of them in any order."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to execute: its path and arguments, its whole environment, where it starts.
+
+    `argv[0]` is an absolute path.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function to call in a child forked from this warmed process; descriptor 1 is its stdout."""
+
+    function: Callable[[], None]
+
+
+Launch = Command | Call
+
+
+@dataclass(frozen=True)
+class Speech:
+    """How to read a target's lines; each pattern is searched in a line and has a group `id`.
+
+    `announced` is None where the target does not announce: invented items are then not judged.
+    """
+
+    acknowledged: re.Pattern[str]
+    announced: re.Pattern[str] | None
+    recovered: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to test.
+
+    `workload(directory)` and `recovery(directory)` say how to start the target on a data directory
+    that exists. `setup(directory)` prepares a fresh directory before anything is traced; None where
+    there is nothing to prepare. `data` says whether the auditor knows the directory's format.
+    `audit(directory, acknowledged)`, if given, raises to report a violation of its own.
+    """
+
+    name: str
+    workload: Callable[[str], Launch]
+    recovery: Callable[[str], Launch]
+    speech: Speech
+    order: Order = "exact"
+    tear: Tear = "page"
+    recovery_timeout_s: float = 10.0
+    data: Literal["opaque", "raft"] = "opaque"
+    setup: Callable[[str], Launch | None] = field(default=lambda _directory: None)
+    audit: Callable[[str, list[str]], None] | None = None

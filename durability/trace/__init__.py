@@ -1,0 +1,4 @@
+"""What a target did.
+
+A launch goes in; every change it made to its directory, in execution order, comes out.
+"""
