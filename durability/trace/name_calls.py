@@ -1,0 +1,270 @@
+"""Calls on names, performed in the target's place: rename, link, unlink, directories.
+
+Handlers answer as those of `file_calls` do.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import Final
+
+from durability.trace import system
+from durability.trace.file_calls import LET_RUN, FileCalls
+from durability.trace.files import Files
+from durability.trace.notification import Notification
+from durability.trace.paths import Paths
+from durability.trace.processes import Process
+from durability.trace.records import (
+    AnyRecord,
+    Link,
+    MakeDirectory,
+    Open,
+    RemoveDirectory,
+    Rename,
+    Symlink,
+    Truncate,
+    Unlink,
+    Untraceable,
+)
+from durability.trace.tape import Tape
+
+_AT_FDCWD: Final = 0xFFFFFF9C
+_AT_REMOVEDIR: Final = 0x200
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_SYMLINK_FOLLOW: Final = 0x400
+_RENAME_EXCHANGE: Final = 2
+
+
+class NameCalls:
+    """What the target does to names below the watched root."""
+
+    def __init__(self, paths: Paths, files: Files, tape: Tape, file_calls: FileCalls) -> None:
+        self._paths = paths
+        self._files = files
+        self._tape = tape
+        self._behind_magic_link = file_calls.behind_magic_link
+
+    # Renaming
+
+    def rename(self, call: Notification, process: Process) -> int:
+        """Arguments: source, destination."""
+        source, destination, *_ = call.arguments
+        return self._rename(call, process, (_AT_FDCWD, source), (_AT_FDCWD, destination), 0)
+
+    def renameat(self, call: Notification, process: Process) -> int:
+        """Arguments: directory, source, directory, destination."""
+        a, source, b, destination, *_ = call.arguments
+        return self._rename(call, process, (a, source), (b, destination), 0)
+
+    def renameat2(self, call: Notification, process: Process) -> int:
+        """Arguments: directory, source, directory, destination, flags."""
+        a, source, b, destination, flags, _ = call.arguments
+        return self._rename(call, process, (a, source), (b, destination), flags & 0xFFFFFFFF)
+
+    def _rename(
+        self,
+        call: Notification,
+        process: Process,
+        source: tuple[int, int],
+        destination: tuple[int, int],
+        flags: int,
+    ) -> int:
+        old = self._paths.resolve(process, call.thread, *source)
+        new = self._paths.resolve(process, call.thread, *destination)
+        old_name, new_name = self._paths.relative(old), self._paths.relative(new)
+        if old_name is None and new_name is None:
+            return LET_RUN
+        if old_name is None or new_name is None:
+            inside = old_name if new_name is None else new_name
+            self._tape.note(Untraceable(call.thread, "rename across the root", inside or b""))
+            return LET_RUN
+        system.rename(old, new, flags)
+        exchange = bool(flags & _RENAME_EXCHANGE)
+        if exchange:
+            self._files.renamed(new_name, b"\0")
+            self._files.renamed(old_name, new_name)
+            self._files.renamed(b"\0", old_name)
+        else:
+            self._files.renamed(old_name, new_name)
+        self._paths.forget()
+        self._tape.change(Rename(call.thread, old_name, new_name, exchange))
+        return 0
+
+    # Linking
+
+    def link(self, call: Notification, process: Process) -> int:
+        """Arguments: source, path."""
+        source, path, *_ = call.arguments
+        return self._link(call, process, (_AT_FDCWD, source), (_AT_FDCWD, path), 0)
+
+    def linkat(self, call: Notification, process: Process) -> int:
+        """Arguments: directory, source, directory, path, flags."""
+        a, source, b, path, flags, _ = call.arguments
+        return self._link(call, process, (a, source), (b, path), flags)
+
+    def _link(
+        self,
+        call: Notification,
+        process: Process,
+        source: tuple[int, int],
+        destination: tuple[int, int],
+        flags: int,
+    ) -> int:
+        new = self._paths.resolve(process, call.thread, *destination)
+        new_name = self._paths.relative(new)
+        held = self._files.get(source[0]) if flags & _AT_EMPTY_PATH else None
+        if held is None:
+            old = self._paths.resolve(process, call.thread, *source)
+            held = self._behind_magic_link(process, old)
+        if held is not None:
+            old = b"/proc/self/fd/%d" % held.descriptor
+        inside = held is not None or self._paths.relative(old) is not None
+        if new_name is None:
+            if inside:
+                self._tape.note(Untraceable(call.thread, "link to outside of the root", b""))
+            return LET_RUN
+        if not inside:
+            self._tape.note(Untraceable(call.thread, "link from outside of the root", new_name))
+            return LET_RUN
+        os.link(old, new, follow_symlinks=held is not None or bool(flags & _AT_SYMLINK_FOLLOW))
+        if held is not None and not held.path:
+            held.path = new_name  # an unnamed temporary file has got its name
+        file = self._files.inode(os.lstat(new))
+        self._tape.change(Link(call.thread, file, new_name))
+        return 0
+
+    def symlink(self, call: Notification, process: Process) -> int:
+        """Arguments: content, path."""
+        content, path, *_ = call.arguments
+        return self._symlink(call, process, content, _AT_FDCWD, path)
+
+    def symlinkat(self, call: Notification, process: Process) -> int:
+        """Arguments: content, directory, path."""
+        content, directory, path, *_ = call.arguments
+        return self._symlink(call, process, content, directory, path)
+
+    def _symlink(
+        self, call: Notification, process: Process, content: int, directory: int, address: int
+    ) -> int:
+        path = self._paths.resolve(process, call.thread, directory, address)
+        name = self._paths.relative(path)
+        if name is None:
+            return LET_RUN
+        text = process.memory.read_string(content)
+        os.symlink(text, path)
+        self._tape.change(Symlink(call.thread, name, text))
+        return 0
+
+    # Removing
+
+    def unlink(self, call: Notification, process: Process) -> int:
+        """Arguments: path."""
+        return self._unlink(call, process, _AT_FDCWD, call.arguments[0])
+
+    def unlinkat(self, call: Notification, process: Process) -> int:
+        """Arguments: directory, path, flags."""
+        directory, address, flags, *_ = call.arguments
+        remove = self._rmdir if flags & _AT_REMOVEDIR else self._unlink
+        return remove(call, process, directory, address)
+
+    def rmdir(self, call: Notification, process: Process) -> int:
+        """Arguments: path."""
+        return self._rmdir(call, process, _AT_FDCWD, call.arguments[0])
+
+    def _unlink(self, call: Notification, process: Process, directory: int, address: int) -> int:
+        return self._at_name(
+            call, process, directory, address, os.unlink, lambda name: Unlink(call.thread, name)
+        )
+
+    def _rmdir(self, call: Notification, process: Process, directory: int, address: int) -> int:
+        self._paths.forget()
+        return self._at_name(
+            call,
+            process,
+            directory,
+            address,
+            os.rmdir,
+            lambda name: RemoveDirectory(call.thread, name),
+        )
+
+    # Making
+
+    def mkdir(self, call: Notification, process: Process) -> int:
+        """Arguments: path, mode."""
+        address, mode, *_ = call.arguments
+        return self._mkdir(call, process, _AT_FDCWD, address, mode)
+
+    def mkdirat(self, call: Notification, process: Process) -> int:
+        """Arguments: directory, path, mode."""
+        directory, address, mode, *_ = call.arguments
+        return self._mkdir(call, process, directory, address, mode)
+
+    def _mkdir(
+        self, call: Notification, process: Process, directory: int, address: int, mode: int
+    ) -> int:
+        permitted = mode & 0o7777 & ~process.umask
+        return self._at_name(
+            call,
+            process,
+            directory,
+            address,
+            lambda path: os.mkdir(path, permitted),
+            lambda name: MakeDirectory(call.thread, name),
+        )
+
+    def mknod(self, call: Notification, process: Process) -> int:
+        """Arguments: path, mode, device."""
+        address, mode, *_ = call.arguments
+        return self._mknod(call, process, _AT_FDCWD, address, mode)
+
+    def mknodat(self, call: Notification, process: Process) -> int:
+        """Arguments: directory, path, mode, device."""
+        directory, address, mode, *_ = call.arguments
+        return self._mknod(call, process, directory, address, mode)
+
+    def _mknod(
+        self, call: Notification, process: Process, directory: int, address: int, mode: int
+    ) -> int:
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            return LET_RUN  # FIFOs and devices hold nothing that survives
+        path = self._paths.resolve(process, call.thread, directory, address)
+        name = self._paths.relative(path)
+        if name is None:
+            return LET_RUN
+        os.mknod(path, mode & 0o7777 & ~process.umask)
+        file = self._files.inode(os.stat(path), created=True)
+        self._tape.change(Open(call.thread, file, name, os.O_CREAT | os.O_EXCL, created=True))
+        return 0
+
+    def truncate(self, call: Notification, process: Process) -> int:
+        """Arguments: path, size."""
+        address, size, *_ = call.arguments
+        path = os.path.realpath(self._paths.resolve(process, call.thread, _AT_FDCWD, address))
+        name = self._paths.relative(path)
+        if name is None:
+            return LET_RUN
+        if size >= 1 << 63:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        os.truncate(path, size)
+        file = self._files.inode(os.stat(path))
+        self._tape.change(Truncate(call.thread, file, name, size))
+        return 0
+
+    def _at_name(
+        self,
+        call: Notification,
+        process: Process,
+        directory: int,
+        address: int,
+        act: Callable[[bytes], None],
+        record: Callable[[bytes], AnyRecord],
+    ) -> int:
+        """Act on one name and record it."""
+        path = self._paths.resolve(process, call.thread, directory, address)
+        name = self._paths.relative(path)
+        if name is None:
+            return LET_RUN
+        act(path)
+        self._tape.change(record(name))
+        return 0

@@ -1,0 +1,97 @@
+"""The kernel's side of seccomp user notification: its structures, ioctls and constants.
+
+Source: seccomp_unotify(2) and linux/seccomp.h. Everything goes through `fcntl.ioctl` on bytes.
+"""
+
+import errno
+import fcntl
+import select
+import struct
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+_RECEIVE: Final = 0xC0502100
+_SEND: Final = 0xC0182101
+_ID_VALID: Final = 0x40082102
+_ADD_DESCRIPTOR: Final = 0x40182103
+_SET_FLAGS: Final = 0x40082104
+
+_NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
+_RESPONSE: Final = struct.Struct("=QqiI")
+_ADDITION: Final = struct.Struct("=QIIII")
+_EMPTY: Final = bytes(_NOTIFICATION.size)  # the kernel refuses a buffer that is not zeroed
+
+_CONTINUE: Final = 1
+_ADD_AT_NUMBER: Final = 1
+_ADD_AND_SEND: Final = 2
+_SYNC_WAKE_UP: Final = 1
+
+
+class Notification(NamedTuple):
+    """A call that waits for its answer; `thread` is the caller, `arguments` are raw registers."""
+
+    id: int
+    thread: int
+    call: int
+    arguments: tuple[int, int, int, int, int, int]
+
+
+class Listener:
+    """The supervisor's end of a filter: notified calls come out, answers go in."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        # Linux 6.6: the answer hands the CPU straight to the waiting thread. Older: no loss.
+        with suppress(OSError):
+            fcntl.ioctl(descriptor, _SET_FLAGS, _SYNC_WAKE_UP)
+
+    def receive(self) -> Notification | None:
+        """Return the next call, or None where a signal took it back before it was read."""
+        try:
+            raw = fcntl.ioctl(self.descriptor, _RECEIVE, _EMPTY)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EINTR):
+                return None
+            raise
+        identity, thread, _, call, _, _, *arguments = _NOTIFICATION.unpack(raw)
+        return Notification(identity, thread, call, tuple(arguments))
+
+    def is_waiting(self, identity: int) -> bool:
+        """Tell whether the caller still waits, so that what was read under its id was its own."""
+        try:
+            fcntl.ioctl(self.descriptor, _ID_VALID, struct.pack("=Q", identity))
+        except OSError:
+            return False
+        return True
+
+    def answer(self, identity: int, value: int, error: int = 0) -> None:
+        """End the call with a return value, or with an errno."""
+        self._send(_RESPONSE.pack(identity, value, -error, 0))
+
+    def let_run(self, identity: int) -> None:
+        """Let the kernel perform the call as it stands."""
+        self._send(_RESPONSE.pack(identity, 0, 0, _CONTINUE))
+
+    def _send(self, response: bytes) -> None:
+        # ENOENT: the caller was killed while it waited. There is nobody to tell.
+        try:
+            fcntl.ioctl(self.descriptor, _SEND, response)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+
+    def install(self, identity: int, descriptor: int, number: int, flags: int) -> None:
+        """Put our open file into the caller at `number` and end the call with that number.
+
+        Raises OSError: EBADF beyond the caller's RLIMIT_NOFILE, ENOENT where it was killed.
+        """
+        addition = _ADDITION.pack(
+            identity, _ADD_AT_NUMBER | _ADD_AND_SEND, descriptor, number, flags
+        )
+        fcntl.ioctl(self.descriptor, _ADD_DESCRIPTOR, addition)
+
+    def has_no_users(self) -> bool:
+        """Tell whether every process under the filter has ended."""
+        poll = select.poll()
+        poll.register(self.descriptor, 0)
+        return any(event & select.POLLHUP for _, event in poll.poll(0))

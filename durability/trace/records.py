@@ -1,0 +1,188 @@
+"""What a trace is made of: one record for each change of the watched tree, in execution order.
+
+Paths are bytes relative to the watched root (`b""` is the root itself). `file` numbers an inode: it
+is drawn from a counter when the supervisor first meets the inode, so it never repeats, as inode
+numbers do. Only calls that succeeded are recorded; `thread` is the kernel's id of the caller.
+
+Not recorded, because neither a kill nor a recovery distinguishes them: reads, permissions, owners,
+times, extended attributes.
+"""
+
+from typing import Final
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """The root of all records; on disk each is an array that begins with its type's name."""
+
+
+class Open(Record, frozen=True):
+    """A file was opened for writing; `flags` are open(2)'s, O_SYNC and O_DSYNC among them."""
+
+    thread: int
+    file: int
+    path: bytes
+    flags: int
+    created: bool
+
+
+class Write(Record, frozen=True):
+    """Bytes went into a file at an absolute offset; `asked` is the length the caller wanted.
+
+    `torn` marks the write that the kill cut short. `flags` are pwritev2(2)'s.
+    """
+
+    thread: int
+    file: int
+    path: bytes
+    offset: int
+    data: bytes
+    asked: int
+    torn: bool = False
+    flags: int = 0
+
+
+class Truncate(Record, frozen=True):
+    """A file's size was set."""
+
+    thread: int
+    file: int
+    path: bytes
+    size: int
+
+
+class Allocate(Record, frozen=True):
+    """fallocate(2) on a file: blocks were reserved, punched out, zeroed or shifted."""
+
+    thread: int
+    file: int
+    path: bytes
+    mode: int
+    offset: int
+    length: int
+
+
+class Rename(Record, frozen=True):
+    """A name moved, replacing what stood at the destination; `exchange` swaps the two instead."""
+
+    thread: int
+    source: bytes
+    destination: bytes
+    exchange: bool = False
+
+
+class Link(Record, frozen=True):
+    """A further name for an inode."""
+
+    thread: int
+    file: int
+    path: bytes
+
+
+class Symlink(Record, frozen=True):
+    """A symbolic link with its content."""
+
+    thread: int
+    path: bytes
+    content: bytes
+
+
+class Unlink(Record, frozen=True):
+    """A name was removed."""
+
+    thread: int
+    path: bytes
+
+
+class MakeDirectory(Record, frozen=True):
+    """A directory was created."""
+
+    thread: int
+    path: bytes
+
+
+class RemoveDirectory(Record, frozen=True):
+    """An empty directory was removed."""
+
+    thread: int
+    path: bytes
+
+
+class Sync(Record, frozen=True):
+    """fsync(2) of a file or directory, or fdatasync(2) where `data_only`."""
+
+    thread: int
+    path: bytes
+    data_only: bool
+
+
+class SyncAll(Record, frozen=True):
+    """sync(2), or syncfs(2) on the watched tree's file system."""
+
+    thread: int
+
+
+class Output(Record, frozen=True):
+    """Bytes the target had written to its standard output before the next record's call ran.
+
+    The supervisor reads them before it performs that call, so an acknowledgement stands late at
+    worst, never early.
+    """
+
+    data: bytes
+
+
+class Untraceable(Record, frozen=True):
+    """A way to change `path` that no later record shows, such as a shared writable mapping."""
+
+    thread: int
+    call: str
+    path: bytes
+
+
+class Refused(Record, frozen=True):
+    """An interface that was answered with ENOSYS so that the target falls back to another one."""
+
+    thread: int
+    call: str
+
+
+class Kill(Record, frozen=True):
+    """SIGKILL was sent, `offset` bytes into the write stream and `calls` changes of names later."""
+
+    offset: int
+    calls: int
+    torn: bool
+
+
+AnyRecord = (
+    Open
+    | Write
+    | Truncate
+    | Allocate
+    | Rename
+    | Link
+    | Symlink
+    | Unlink
+    | MakeDirectory
+    | RemoveDirectory
+    | Sync
+    | SyncAll
+    | Output
+    | Untraceable
+    | Refused
+    | Kill
+)
+
+CHANGES_OF_NAMES_OR_SIZES: Final = (
+    Truncate,
+    Allocate,
+    Rename,
+    Link,
+    Symlink,
+    Unlink,
+    MakeDirectory,
+    RemoveDirectory,
+)
+"""With an `Open` that creates or truncates: what `Kill.calls` counts."""

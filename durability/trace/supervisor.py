@@ -1,0 +1,289 @@
+"""The supervisor of one run: performs the target's changes for it, and kills it when told.
+
+Theory of operation. Every call that changes the watched tree waits, by the filter, until this
+single thread answers it. The thread performs the change itself and records it, so the order of
+records is the order of execution: nothing slips in between. A kill at an exact byte is a shorter
+write followed by SIGKILL while all other calls of the target are still waiting.
+
+The target's standard output is read before each call is performed: what was promised before a
+change stands before it in the trace.
+"""
+
+import errno
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from durability.targets.contract import Launch
+from durability.trace import system
+from durability.trace.file_calls import LET_RUN, FileCalls
+from durability.trace.files import Files
+from durability.trace.filter import NUMBER, Filter
+from durability.trace.kill_order import KillOrder
+from durability.trace.name_calls import NameCalls
+from durability.trace.notification import Listener, Notification
+from durability.trace.paths import Paths
+from durability.trace.processes import Process, Processes, descendants
+from durability.trace.records import AnyRecord, Open, Write
+from durability.trace.spawn import Child, spawn
+from durability.trace.tape import KillReached, Tape
+from durability.trace.trace import Trace
+from durability.trace.tree import initial_records
+
+_STDERR_BYTES_MAX: Final = 16384
+_POLL_MS_MAX: Final = 1000
+_SWEEP_S: Final = 0.001
+
+Handler = Callable[[Notification, Process], int]
+
+
+class Stopped(Exception):  # noqa: N818 - whoever asked for the run wants it no more
+    """The control pipe closed, or spoke, while a target ran; the target has been killed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended, and its trace.
+
+    Exactly one of `exit_status` and `signal` is set. `reached` says that the ordered position was
+    reached and the kill sent there. `stderr` is the end of what the target printed there.
+    `differences` is where the disk is not what the trace says: empty, or the trace is not complete.
+    """
+
+    trace: Trace
+    reached: bool
+    exit_status: int | None
+    signal: int | None
+    stderr: str
+    differences: list[str]
+    elapsed_s: float
+
+    def landed(self) -> bool:
+        """Tell whether the kill took effect exactly where it was ordered."""
+        return (
+            self.reached
+            and self.signal == signal.SIGKILL
+            and not self.differences
+            and not self.trace.untraceable()
+        )
+
+
+class Supervisor:
+    """Runs targets one after another on one CPU, each under the same filter.
+
+    Must be used by a single-threaded process, as a target dies with the thread that forked it, and
+    the process's umask and children are this class's while it runs. `control`, if given, is a
+    descriptor whose becoming readable (or closing) ends a run at once with `Stopped`.
+    """
+
+    def __init__(self, control: int | None = None) -> None:
+        system.become_child_subreaper()
+        self._filter = Filter()
+        self._control = control
+
+    def run(
+        self, launch: Launch, root: str, order: KillOrder | None = None, deadline_s: float = 60.0
+    ) -> Run:
+        """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
+
+        Every process of the target has ended when this returns or raises. Raises MechanismError
+        where the target cannot be started.
+        """
+        began = time.monotonic()
+        watched = os.path.realpath(os.fsencode(root))
+        initial = initial_records(watched)
+        child = spawn(launch, self._filter)
+        umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
+        supervision = _Supervision(child, watched, order)
+        try:
+            before = supervision.number(initial)
+            supervision.follow(began + deadline_s, self._control)
+        finally:
+            status = supervision.end()
+            os.umask(umask)
+        trace = Trace(before, supervision.tape.records)
+        return Run(
+            trace,
+            supervision.tape.reached,
+            os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            supervision.stderr.decode("utf-8", "backslashreplace"),
+            trace.tree().differences(watched),
+            time.monotonic() - began,
+        )
+
+
+class _Supervision:
+    """One running target."""
+
+    def __init__(self, child: Child, root: bytes, order: KillOrder | None) -> None:
+        self._child = child
+        self._listener = Listener(child.listener)
+        self._processes = Processes(self._listener)
+        self._files = Files(lambda: descendants(os.getpid()))
+        self.tape = Tape(order)
+        self.stderr = b""
+        paths = Paths(root)
+        on_files = FileCalls(self._listener, paths, self._processes, self._files, self.tape)
+        on_names = NameCalls(paths, self._files, self.tape, on_files)
+        self._handlers = _handlers(on_files, on_names)
+
+    def number(self, initial: list[tuple[AnyRecord, os.stat_result | None]]) -> list[AnyRecord]:
+        """Give the files that were there before the numbers by which the run will know them."""
+        numbered: list[AnyRecord] = []
+        for record, status in initial:
+            if status is not None and isinstance(record, Open | Write):
+                file = self._files.inode(status)
+                numbered.append(msgspec.structs.replace(record, file=file))
+            else:
+                numbered.append(record)
+        return numbered
+
+    def follow(self, deadline: float, control: int | None) -> None:
+        """Answer calls until the target has ended, the position is reached or time is up."""
+        child = self._child
+        poll = select.poll()
+        # In this order: what was printed before a call is heard before the call is performed.
+        poll.register(child.stdout, select.POLLIN)
+        poll.register(child.stderr, select.POLLIN)
+        poll.register(child.listener, select.POLLIN)
+        poll.register(child.descriptor, select.POLLIN)
+        if control is not None:
+            poll.register(control, select.POLLIN)
+        only_a_call = [(child.listener, select.POLLIN)]
+        try:
+            while time.monotonic() < deadline:
+                events = poll.poll(_POLL_MS_MAX)
+                if events == only_a_call:
+                    self._answer()
+                elif not self._hear(events, poll, control):
+                    return
+        except KillReached:
+            return
+
+    def _hear(self, events: list[tuple[int, int]], poll: select.poll, control: int | None) -> bool:
+        """Take in what poll(2) found, output before calls; tell whether the target goes on."""
+        child = self._child
+        ended = False
+        for descriptor, event in events:
+            if descriptor == control:
+                raise Stopped
+            if descriptor == child.stdout:
+                if not self.tape.hear(descriptor):
+                    poll.unregister(descriptor)
+            elif descriptor == child.stderr:
+                if not self._hear_stderr():
+                    poll.unregister(descriptor)
+            elif descriptor == child.listener and event & select.POLLIN:
+                self._answer()
+                return True  # a call still waited: whatever has ended, the run has not
+            else:
+                ended = True
+        return not ended
+
+    def _answer(self) -> None:
+        """Perform one waiting call and answer it."""
+        call = self._listener.receive()
+        if call is None:
+            return
+        try:
+            process = self._processes.of(call.thread, call.id)
+            result = self._handlers[call.call](call, process)
+        except ProcessLookupError:
+            return  # it was killed while it waited
+        except OSError as error:
+            self._listener.answer(call.id, 0, error.errno or errno.EIO)
+            return
+        if result >= 0:
+            self._listener.answer(call.id, result)
+        elif result == LET_RUN:
+            self._listener.let_run(call.id)
+
+    def _hear_stderr(self) -> bool:
+        try:
+            data = os.read(self._child.stderr, _STDERR_BYTES_MAX)
+        except BlockingIOError:
+            return True
+        self.stderr = (self.stderr + data)[-_STDERR_BYTES_MAX:]
+        return bool(data)
+
+    def end(self) -> int:
+        """Kill what still lives, hear its last words, let go; return the first process's status.
+
+        The listener is closed only when nobody is left under the filter: a call that waits in a
+        process without listener fails with ENOSYS, and the process would go on.
+        """
+        child = self._child
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child.descriptor, signal.SIGKILL)
+        _, status = os.waitpid(child.process, 0)
+        sweep()
+        while not self._listener.has_no_users():
+            sweep()
+            time.sleep(_SWEEP_S)
+        while self.tape.hear(child.stdout) and _is_readable(child.stdout):
+            pass
+        while self._hear_stderr() and _is_readable(child.stderr):
+            pass
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            self.tape.kill()
+        self._files.close()
+        self._processes.forget()
+        for descriptor in (child.listener, child.descriptor, child.stdout, child.stderr):
+            os.close(descriptor)
+        return status
+
+
+def sweep() -> None:
+    """Kill and reap every descendant of this process; orphans have become its children."""
+    for process in descendants(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _is_readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _handlers(on_files: FileCalls, on_names: NameCalls) -> dict[int, Handler]:
+    """Return the handler of each notified call by its number."""
+    same = {"syncfs": "sync", "flock": "lock"}
+    forks = ("fork", "vfork", "clone", "execve", "execveat")
+    copies = {
+        "copy_file_range": errno.EXDEV,
+        "splice": errno.EINVAL,
+        "sendfile": errno.EINVAL,
+        "ioctl": errno.EOPNOTSUPP,
+    }
+    handlers: dict[int, Handler] = {}
+    for name, number in NUMBER.items():
+        if name in copies:
+            handlers[number] = partial(_fail, error=copies[name])
+        elif name in ("io_uring_setup", "io_setup"):
+            handlers[number] = partial(on_files.refuse, name=name)
+        elif name in forks:
+            handlers[number] = on_files.fork
+        elif name != "seccomp":
+            method = same.get(name, name)
+            owner = on_files if hasattr(on_files, method) else on_names
+            handlers[number] = getattr(owner, method)
+    return handlers
+
+
+def _fail(call: Notification, process: Process, *, error: int) -> int:
+    """Refuse a copy between descriptors: programs fall back to reading and writing."""
+    del call, process
+    raise OSError(error, os.strerror(error))

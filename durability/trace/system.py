@@ -1,0 +1,50 @@
+"""The few system calls that Python's `os` does not offer, by way of the C library."""
+
+import ctypes
+import os
+from typing import Final
+
+_C: Final = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+def _checked(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def set_parent_death_signal(number: int) -> None:
+    """Have the kernel send a signal to this process when the *thread* that forked it ends."""
+    _checked(_C.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def become_child_subreaper() -> None:
+    """Adopt orphaned descendants, so that they can be found and killed."""
+    _checked(_C.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def give_up_new_privileges() -> None:
+    """Let set-user-id programs run without their privilege: what an unprivileged filter needs."""
+    _checked(_C.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def seccomp(call_number: int, operation: int, flags: int, argument: ctypes.Structure) -> int:
+    """Operate on filters, which the C library does not wrap; return what the operation does."""
+    return _checked(_C.syscall(call_number, operation, flags, ctypes.byref(argument)), "seccomp")
+
+
+def fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
+    """Change blocks as asked, or fail: `os.posix_fallocate` falls back to writing zeros."""
+    _checked(
+        _C.fallocate(descriptor, mode, ctypes.c_longlong(offset), ctypes.c_longlong(length)),
+        "fallocate",
+    )
+
+
+def rename(source: bytes, destination: bytes, flags: int) -> None:
+    """renameat2(2) on absolute paths."""
+    _checked(_C.renameat2(-100, source, -100, destination, flags), "renameat2")

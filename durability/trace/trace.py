@@ -1,0 +1,117 @@
+"""The trace of one run, and the file it is kept in.
+
+The file is zstandard-compressed MessagePack: a header (`magic`, `version`), then the trace. Another
+version is refused by name.
+"""
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+import zstandard
+
+from durability.errors import UnreadableError
+from durability.trace.records import (
+    CHANGES_OF_NAMES_OR_SIZES,
+    AnyRecord,
+    Kill,
+    Open,
+    Output,
+    Untraceable,
+    Write,
+)
+from durability.trace.tree import Tree
+
+MAGIC = "durability trace"
+VERSION = 1
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What was below the root before the run, and every change the run made to it, in order."""
+
+    initial: list[AnyRecord]
+    records: list[AnyRecord]
+
+    def tree(self) -> Tree:
+        """Return the tree that the run left."""
+        tree = Tree(self.initial)
+        for record in self.records:
+            tree.apply(record)
+        return tree
+
+    def lines(self) -> Iterator[str]:
+        """Return the whole lines that the target printed, in order.
+
+        What follows the last newline was never promised, and is left out. Bytes that are not UTF-8
+        appear as escapes.
+        """
+        said = b"".join(record.data for record in self.records if isinstance(record, Output))
+        for line in said.split(b"\n")[:-1]:
+            yield line.decode("utf-8", "backslashreplace").removesuffix("\r")
+
+    def stream_bytes(self) -> int:
+        """Return the length of the write stream."""
+        return sum(len(record.data) for record in self.records if isinstance(record, Write))
+
+    def positions_between_writes(self) -> list[tuple[int, int]]:
+        """Return (offset, calls) for each change of names or sizes, as a `KillOrder` takes them."""
+        found: list[tuple[int, int]] = []
+        offset = calls = 0
+        for record in self.records:
+            if isinstance(record, Write):
+                offset, calls = offset + len(record.data), 0
+            elif _is_change(record):
+                calls += 1
+                found.append((offset, calls))
+        return found
+
+    def kill(self) -> Kill | None:
+        """Return the record of the kill, if there was one."""
+        last = self.records[-1] if self.records else None
+        return last if isinstance(last, Kill) else None
+
+    def untraceable(self) -> list[str]:
+        """Return the ways around the trace that the run took, each once."""
+        return sorted(
+            {
+                f"{record.call} of {record.path.decode('utf-8', 'backslashreplace')}"
+                for record in self.records
+                if isinstance(record, Untraceable)
+            }
+        )
+
+
+def _is_change(record: AnyRecord) -> bool:
+    if isinstance(record, Open):
+        return record.created or bool(record.flags & os.O_TRUNC)
+    return isinstance(record, CHANGES_OF_NAMES_OR_SIZES)
+
+
+class _File(msgspec.Struct, frozen=True):
+    magic: str
+    version: int
+    trace: msgspec.Raw
+
+
+def save(trace: Trace, path: str) -> None:
+    """Write a trace to a new file."""
+    document = _File(MAGIC, VERSION, msgspec.Raw(msgspec.msgpack.encode(trace)))
+    with open(path, "xb") as file:
+        file.write(zstandard.compress(msgspec.msgpack.encode(document)))
+
+
+def load(path: str) -> Trace:
+    """Read a trace. Raises UnreadableError."""
+    try:
+        with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+            document = msgspec.msgpack.decode(reader.read(), type=_File)
+        if document.magic != MAGIC or document.version != VERSION:
+            raise UnreadableError(
+                f"{path}: a {document.magic!r} of version {document.version}; "
+                f"this reads a {MAGIC!r} of version {VERSION}"
+            )
+        return msgspec.msgpack.decode(document.trace, type=Trace)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from error
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise UnreadableError(f"{path}: not a trace: {error}") from error
