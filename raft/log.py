@@ -1,0 +1,188 @@
+"""The log: the entries above the snapshot, each of them durable before it is counted.
+
+A batch is one write and one sync. `last_index` moves only when both have succeeded, so whatever is
+derived from it - an acknowledgement, a vote's last index, the leader's own place in a quorum - is
+durable by construction. After a DiskError the log must not be used again: only a recovery can say
+what the disk holds.
+"""
+
+from collections.abc import Sequence
+
+from raft.filesystem import File, Filesystem
+from raft.log_entry import LogEntry
+from raft.preamble import checksum_seed
+from raft.segment import (
+    HEADER_PREVIOUS_CRC_OFFSET,
+    RECORD_BYTES,
+    RECORD_PREVIOUS_CRC_OFFSET,
+    Tail,
+    encode_header,
+    encode_records,
+    segment_name,
+)
+
+
+class Log:
+    """The entries above the snapshot, in memory and in segments.
+
+    Args:
+        filesystem: the locked data directory.
+        directory_id: its id, which every file in it carries.
+        max_segment_bytes: a segment of this size or more is followed by a new one.
+        snapshot_index: the last entry that the snapshot stands for, 0 without one.
+        snapshot_term: its term.
+        segments: the first index of each segment, ascending. All of them are durable.
+        entries: those above `snapshot_index`, without a gap.
+        last_crc: the crc of the last record; the checksum seed where there is no segment.
+    """
+
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        directory_id: int,
+        max_segment_bytes: int,
+        *,
+        snapshot_index: int,
+        snapshot_term: int,
+        segments: list[int],
+        entries: list[LogEntry],
+        last_crc: int,
+    ) -> None:
+        self._filesystem = filesystem
+        self._directory_id = directory_id
+        self._seed = checksum_seed(directory_id)
+        self._max_segment_bytes = max_segment_bytes
+        self._snapshot_index = snapshot_index
+        self._snapshot_term = snapshot_term
+        self._segments = segments
+        self._entries = entries
+        self._last_crc = last_crc
+        self._file: File | None = None
+        self._file_bytes = 0
+        if segments:
+            self._open_last_segment()
+
+    @property
+    def first_index(self) -> int:
+        """The index of the first entry that can be read; `last_index + 1` where there is none."""
+        return self._snapshot_index + 1
+
+    @property
+    def last_index(self) -> int:
+        """The index of the last entry, or the snapshot's. It is durable."""
+        return self._snapshot_index + len(self._entries)
+
+    @property
+    def last_term(self) -> int:
+        """The term of the last entry, or the snapshot's (0 in an empty log)."""
+        return self._entries[-1].term if self._entries else self._snapshot_term
+
+    def term(self, index: int) -> int | None:
+        """Say of which term the entry is; None where it is not in the log, or not any more."""
+        if index == self._snapshot_index:
+            return self._snapshot_term
+        position = index - self._snapshot_index - 1
+        return self._entries[position].term if 0 <= position < len(self._entries) else None
+
+    def entry(self, index: int) -> LogEntry:
+        """Return one entry, from `first_index` to `last_index`."""
+        assert self._snapshot_index < index <= self.last_index
+        return self._entries[index - self._snapshot_index - 1]
+
+    def entries(self) -> Sequence[LogEntry]:
+        """Return all entries, from `first_index` to `last_index`."""
+        return self._entries
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        """Append a batch that follows `last_index`; when this returns it is durable.
+
+        Raises:
+            DiskError: a part of the batch may be on the disk, in the end or for now.
+        """
+        before = Tail(self.last_index, self.last_term, self._last_crc)
+        assert entries[0].index == before.index + 1
+        assert entries[0].term >= before.term
+        data, last_crc = encode_records(entries, self._seed, before)
+        if self._file is None or self._file_bytes >= self._max_segment_bytes:
+            file = self._start_segment(before)
+        else:
+            file = self._file
+        file.append(data)
+        file.sync_data()
+        self._file_bytes += len(data)
+        self._last_crc = last_crc
+        self._entries += entries
+
+    def truncate_after(self, index: int) -> None:
+        """Remove the entries above `index`; when this returns they cannot come back.
+
+        What says that they were durable - the metadata - must have been lowered before.
+        """
+        assert self._snapshot_index <= index
+        while self._segments and self._segments[-1] > index + 1:
+            self._drop_last_segment()
+        removed = self._entries[index - self._snapshot_index :]
+        if removed:
+            assert self._file is not None
+            end = self._file_bytes - sum(RECORD_BYTES + len(entry.data) for entry in removed)
+            # The first record removed knows the crc of the last one kept.
+            self._last_crc = self._read_crc(self._file, end + RECORD_PREVIOUS_CRC_OFFSET)
+            self._file.truncate(end)
+            self._file.sync()
+            self._file_bytes = end
+            del self._entries[index - self._snapshot_index :]
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, for which a durable snapshot stands now.
+
+        Segments without any other entry are removed, oldest first, but never the last one.
+        """
+        term = self.term(index)
+        assert term is not None
+        del self._entries[: index - self._snapshot_index]
+        self._snapshot_index = index
+        self._snapshot_term = term
+        removed = False
+        while len(self._segments) > 1 and self._segments[1] <= index + 1:
+            self._filesystem.unlink(segment_name(self._segments.pop(0)))
+            removed = True
+        if removed:
+            self._filesystem.sync()
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _start_segment(self, before: Tail) -> File:
+        """Begin a new segment. It is durable, name included, before anything is written to it."""
+        self.close()
+        file = self._filesystem.create(segment_name(before.index + 1))
+        header = encode_header(self._directory_id, before)
+        file.append(header)
+        file.sync()
+        self._filesystem.sync()
+        self._segments.append(before.index + 1)
+        self._file = file
+        self._file_bytes = len(header)
+        return file
+
+    def _open_last_segment(self) -> None:
+        self._file = self._filesystem.open(segment_name(self._segments[-1]))
+        self._file_bytes = self._file.size()
+
+    def _drop_last_segment(self) -> None:
+        """Remove the last segment, but not the only one, before the one below it is touched."""
+        assert self._file is not None
+        self._last_crc = self._read_crc(self._file, HEADER_PREVIOUS_CRC_OFFSET)
+        self.close()
+        first_index = self._segments.pop()
+        self._filesystem.unlink(segment_name(first_index))
+        self._filesystem.sync()
+        del self._entries[first_index - self._snapshot_index - 1 :]
+        self._open_last_segment()
+
+    @staticmethod
+    def _read_crc(file: File, offset: int) -> int:
+        return int.from_bytes(file.read(offset, 4), "little")

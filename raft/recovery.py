@@ -1,0 +1,231 @@
+"""What a data directory holds after whatever happened to it: steps 1 to 7 of docs/formats.md.
+
+In: a locked directory. Out: its metadata, its snapshot, its log, and what had to be dropped. All
+verdicts are reached before anything but left-over temporaries is changed, and every change made
+here may itself be cut short by a crash: the next recovery comes to the same result.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from raft.errors import CorruptionError, WrongDirectoryError
+from raft.filesystem import Filesystem, read_all
+from raft.log_entry import LogEntry
+from raft.metadata import METADATA_NAME, Metadata
+from raft.preamble import checksum_seed
+from raft.segment import (
+    RECORD_BYTES,
+    Flaw,
+    Segment,
+    Tail,
+    largest_claim,
+    read_segment,
+    segment_first_index,
+    segment_name,
+)
+from raft.snapshot import SNAPSHOT_NAME, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What recovery found at the end of the log.
+
+    `tail` is clean where nothing was dropped; torn where the file ended inside of what was being
+    written; ambiguous where the last batch was complete in length and wrong in content, which may
+    be an unfinished write or rot. `reason` says what was wrong, empty for a clean tail.
+    """
+
+    tail: Literal["clean", "torn", "ambiguous"] = "clean"
+    dropped_bytes: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What the directory holds: the arguments of a `Log`, and what is beside it."""
+
+    metadata: Metadata
+    snapshot: Snapshot | None
+    segments: list[int]
+    entries: list[LogEntry]
+    last_crc: int
+    recovery: Recovery
+
+
+@dataclass(slots=True)
+class _Survey:
+    """The segments in order, up to and with the first that has a flaw, which it ends at.
+
+    `tail` is where the good part ends, as a log and at `end` in the file `path`. `durable_index` is
+    the largest one that is claimed anywhere, behind the flaw too.
+    """
+
+    tail: Tail
+    path: str
+    durable_index: int
+    segments: list[Segment] = field(default_factory=list)
+    end: int = 0
+    flaw: Flaw | None = None
+    dropped_bytes: int = 0
+
+
+def recover(filesystem: Filesystem, group_id: int, node_id: int) -> Recovered | None:
+    """Bring a locked directory into a state to go on from, and read it; None where it is fresh.
+
+    Raises:
+        WrongDirectoryError: it belongs to another node or group.
+        UnsupportedFormatError: a later version wrote it.
+        CorruptionError: something that was durable cannot be read. Nothing was changed.
+    """
+    _remove_temporaries(filesystem)
+    names = set(filesystem.names())
+    firsts = sorted(first for name in names if (first := segment_first_index(name)) is not None)
+    if METADATA_NAME not in names:
+        if firsts or SNAPSHOT_NAME in names:
+            path = filesystem.path(METADATA_NAME)
+            raise CorruptionError(path, 0, None, "it is missing, and there is a log or a snapshot")
+        return None
+    metadata = Metadata.read(filesystem)
+    if (metadata.group_id, metadata.node_id) != (group_id, node_id):
+        raise WrongDirectoryError(
+            f"{filesystem.path()} belongs to node {metadata.node_id} of group {metadata.group_id}, "
+            f"this is node {node_id} of group {group_id}"
+        )
+    snapshot = None
+    if SNAPSHOT_NAME in names:
+        snapshot = Snapshot.read(filesystem, metadata.directory_id)
+    return _recover_log(filesystem, metadata, snapshot, firsts)
+
+
+def _remove_temporaries(filesystem: Filesystem) -> None:
+    """Delete what was being written when the node died. What it was to replace is in place."""
+    temporaries = {f"{METADATA_NAME}.tmp", f"{SNAPSHOT_NAME}.tmp"}.intersection(filesystem.names())
+    for name in sorted(temporaries):
+        filesystem.unlink(name)
+    if temporaries:
+        filesystem.sync()
+
+
+def _recover_log(
+    filesystem: Filesystem, metadata: Metadata, snapshot: Snapshot | None, firsts: list[int]
+) -> Recovered:
+    """Steps 4 to 7: read and judge everything, then change what has to be changed."""
+    base = Tail(0, 0, checksum_seed(metadata.directory_id))
+    if snapshot:
+        base = dataclasses.replace(base, index=snapshot.index, term=snapshot.term)
+    covered = sum(following <= base.index + 1 for following in firsts[1:])
+    kept = firsts[covered:]
+    survey = _survey(filesystem, metadata, base, kept)
+    _refuse_corruption(survey, base.index)
+    good = [first for first, segment in zip(kept, survey.segments, strict=False) if segment.end]
+    entries = [entry for segment in survey.segments for entry in segment.entries]
+    last = survey.tail
+    if not _agrees(survey, base):
+        good, entries, last = [], [], base
+    if last.term > metadata.current_term:
+        reason = f"its term is {metadata.current_term}, and the log ends in term {last.term}"
+        raise CorruptionError(filesystem.path(METADATA_NAME), 40, None, reason)
+
+    for first in firsts[:covered]:
+        filesystem.unlink(segment_name(first))
+    if metadata.durable_index > max(last.index, base.index):
+        # Only a log that the snapshot replaces has ended below: it must not be missed hereafter.
+        metadata = dataclasses.replace(metadata, durable_index=base.index)
+        metadata.write(filesystem)
+    for first in reversed(kept[len(good) :]):
+        filesystem.unlink(segment_name(first))
+        filesystem.sync()
+    if good:
+        _settle(
+            filesystem, segment_name(good[-1]), survey.segments[len(good) - 1], survey.durable_index
+        )
+    filesystem.sync()
+    if good:
+        del entries[: base.index + 1 - good[0]]
+    return Recovered(metadata, snapshot, good, entries, last.crc, _verdict(survey))
+
+
+def _survey(
+    filesystem: Filesystem, metadata: Metadata, base: Tail, firsts: Iterable[int]
+) -> _Survey:
+    """Read the segments; `base` is where a log without any would end."""
+    survey = _Survey(base, filesystem.path(), max(metadata.durable_index, base.index))
+    before: Tail | None = base
+    for first in firsts:
+        if not survey.segments and base.index > 0 and first <= base.index + 1:
+            before = None
+        name = segment_name(first)
+        path = filesystem.path(name)
+        data = read_all(filesystem, name)
+        segment = read_segment(data, path, first, metadata.directory_id, before)
+        survey.durable_index = max(survey.durable_index, segment.durable_index)
+        if survey.flaw is None:
+            survey.segments.append(segment)
+            survey.tail, survey.path, survey.end = segment.tail, path, segment.end
+            survey.flaw = segment.flaw
+            survey.dropped_bytes = len(data) - segment.end
+            before = None if segment.flaw else segment.tail
+        else:
+            survey.dropped_bytes += len(data)
+        if survey.flaw and segment.flaw and survey.durable_index < survey.flaw.index:
+            claim = largest_claim(
+                data, segment.flaw.offset, metadata.directory_id, at_least=survey.flaw.index
+            )
+            survey.durable_index = max(survey.durable_index, claim)
+    return survey
+
+
+def _refuse_corruption(survey: _Survey, snapshot_index: int) -> None:
+    """Step 5: what is lost must lie above everything that was ever known to be durable."""
+    flaw = survey.flaw
+    if flaw is None:
+        # What the snapshot stands for is not missing.
+        index = max(survey.tail.index, snapshot_index) + 1
+        reason = f"the log ends here, but index {survey.durable_index} was durable"
+        flaw = Flaw(survey.end, index, reason, torn=False)
+    if flaw.index <= survey.durable_index:
+        raise CorruptionError(survey.path, flaw.offset, flaw.index, flaw.reason)
+
+
+def _agrees(survey: _Survey, snapshot: Tail) -> bool:
+    """Step 6: whether the log reaches the snapshot's index, and says of it what the snapshot does.
+
+    What it says of the entry before its first one counts too.
+    """
+    if not survey.segments or survey.tail.index < snapshot.index:
+        return survey.tail.index == snapshot.index
+    before = survey.segments[0].before
+    terms = [before.term]
+    terms += [entry.term for segment in survey.segments for entry in segment.entries]
+    return terms[snapshot.index - before.index] == snapshot.term
+
+
+def _settle(filesystem: Filesystem, name: str, segment: Segment, durable_index: int) -> None:
+    """Cut off what is not good, and make sure of the rest: nobody may have synced it.
+
+    A process that was killed did not come to it. One whose sync failed has left pages that the
+    kernel takes for clean and would never write: another sync alone is not to be believed, so what
+    is not known to be durable is written once more, byte for byte in its place.
+    """
+    unsure = [entry for entry in segment.entries if entry.index > durable_index]
+    offset = segment.end - sum(RECORD_BYTES + len(entry.data) for entry in unsure)
+    if not segment.entries:
+        offset = 0
+    file = filesystem.open(name)
+    try:
+        if file.size() > segment.end:
+            file.truncate(segment.end)
+        if offset < segment.end:
+            file.overwrite(offset, file.read(offset, segment.end - offset))
+        file.sync()
+    finally:
+        file.close()
+
+
+def _verdict(survey: _Survey) -> Recovery:
+    if survey.flaw is None:
+        return Recovery()
+    tail: Literal["torn", "ambiguous"] = "torn" if survey.flaw.torn else "ambiguous"
+    return Recovery(tail, survey.dropped_bytes, survey.flaw.reason)

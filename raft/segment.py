@@ -1,0 +1,229 @@
+"""One segment of the log: its header, its records, and what can still be read of a damaged one.
+
+The layouts are those of docs/formats.md, section 'On disk'.
+"""
+
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crc32c import crc32c
+
+from raft.errors import CorruptionError
+from raft.log_entry import EntryType, LogEntry
+from raft.preamble import PREAMBLE_BYTES, checksum_seed, encode_preamble, has_magic
+
+_MAGIC = b"RAFTSEGM"
+_HEADER = struct.Struct(f"<{PREAMBLE_BYTES}sQQQQII")
+_CRC = struct.Struct("<I")
+_RECORD = struct.Struct("<IIQQQBI")
+_CHECKED = struct.Struct("<IQQQBI")
+_DURABLE_INDEX_OFFSET = 8
+
+HEADER_BYTES = _HEADER.size + _CRC.size
+RECORD_BYTES = _RECORD.size
+HEADER_PREVIOUS_CRC_OFFSET = 48
+RECORD_PREVIOUS_CRC_OFFSET = 4
+
+_NAME = re.compile(r"(?!0{20})(\d{20})\.segment", re.ASCII)
+# A record from its byte 8 on: a durable index that is not 0, and a known type 24 bytes later.
+_CLAIM = re.compile(rb"(?!\0{8})(?=.{24}[%s])" % re.escape(bytes(EntryType)), re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Where a log ends: the last entry's index and term, and its record's crc.
+
+    A log without an entry ends at index 0, term 0, with the directory's checksum seed for a crc.
+    """
+
+    index: int
+    term: int
+    crc: int
+
+    def __str__(self) -> str:
+        return f"entry {self.index} of term {self.term} with crc {self.crc:#010x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """The first place of a segment that cannot be read, and the index of the entry lost there.
+
+    `torn` says that the file ends inside of what was to stand there: an unfinished write.
+    """
+
+    offset: int
+    index: int
+    reason: str
+    torn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one file holds up to its first flaw.
+
+    `before` and `tail` are where the log ends without it and with it, `end` is the offset behind
+    the last good record, and `durable_index` the largest index that the header and the good records
+    say is durable. A header that is not good leaves nothing: `end` is 0, `tail` is `before`.
+    """
+
+    before: Tail
+    entries: list[LogEntry]
+    tail: Tail
+    end: int
+    durable_index: int
+    flaw: Flaw | None
+
+
+def segment_name(first_index: int) -> str:
+    """Name the file whose first entry has this index."""
+    return f"{first_index:020d}.segment"
+
+
+def segment_first_index(name: str) -> int | None:
+    """Read the first index from a file's name; None where it is not a segment's."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def encode_header(directory_id: int, before: Tail) -> bytes:
+    """Encode the header of the segment that follows `before`, all of which is durable."""
+    fields = _HEADER.pack(
+        encode_preamble(_MAGIC),
+        directory_id,
+        before.index + 1,
+        before.term,
+        before.index,
+        before.crc,
+        0,
+    )
+    return fields + _CRC.pack(crc32c(fields))
+
+
+def encode_records(entries: Iterable[LogEntry], seed: int, before: Tail) -> tuple[bytes, int]:
+    """Encode the records that follow `before`, all of which is durable; also the last one's crc."""
+    durable_index = before.index
+    crc = before.crc
+    parts: list[bytes] = []
+    for entry in entries:
+        data = entry.data
+        checked = _CHECKED.pack(crc, durable_index, entry.term, entry.index, entry.type, len(data))
+        crc = crc32c(data, crc32c(checked, seed))
+        parts += (_CRC.pack(crc), checked, data)
+    return b"".join(parts), crc
+
+
+def read_segment(
+    data: bytes, path: str, first_index: int, directory_id: int, before: Tail | None
+) -> Segment:
+    """Read a segment, all of whose bytes are `data`, up to its first flaw.
+
+    `before` is where the log ends so far, None where this is the first segment that is read.
+
+    Raises:
+        UnsupportedFormatError: a later version wrote it.
+        CorruptionError: it was written under another name or in another directory.
+    """
+    expected = before or Tail(first_index - 1, 0, 0)
+    try:
+        claimed, durable_index = _read_header(data, path, first_index, directory_id)
+    except _UnreadableError as error:
+        flaw = Flaw(0, expected.index + 1, str(error), torn=error.torn)
+        return Segment(expected, [], expected, 0, 0, flaw)
+    if before and claimed != before:
+        reason = f"it continues {claimed}, the log ends at {before}"
+        flaw = Flaw(0, expected.index + 1, reason, torn=False)
+        return Segment(expected, [], expected, 0, durable_index, flaw)
+    entries: list[LogEntry] = []
+    found = None
+    tail = claimed
+    offset = HEADER_BYTES
+    view = memoryview(data)
+    seed = checksum_seed(directory_id)
+    while offset < len(data):
+        try:
+            entry, tail, durable, end = _read_record(view, offset, seed, tail)
+        except _UnreadableError as error:
+            found = Flaw(offset, tail.index + 1, str(error), torn=error.torn)
+            break
+        entries.append(entry)
+        durable_index = max(durable_index, durable)
+        offset = end
+    return Segment(claimed, entries, tail, offset, durable_index, found)
+
+
+def largest_claim(data: bytes, offset: int, directory_id: int, at_least: int) -> int:
+    """Find the largest durable index that an intact record from `offset` on claims.
+
+    Records are looked for at every byte, as a damaged one does not say where the next begins. A
+    claim below `at_least` is not of interest; 0 says that there is none.
+    """
+    seed = checksum_seed(directory_id)
+    view = memoryview(data)
+    largest = 0
+    for match in _CLAIM.finditer(data, offset + _DURABLE_INDEX_OFFSET):
+        start = match.start() - _DURABLE_INDEX_OFFSET
+        if start + RECORD_BYTES > len(data):
+            break
+        crc, _, durable_index, _, index, _, size = _RECORD.unpack_from(data, start)
+        end = start + RECORD_BYTES + size
+        # The cheap conditions come first: a checksum over megabytes at every byte would take hours.
+        if (
+            max(at_least, largest + 1) <= durable_index < index
+            and end <= len(data)
+            and crc32c(view[start + _CRC.size : end], seed) == crc
+        ):
+            largest = durable_index
+    return largest
+
+
+class _UnreadableError(Exception):
+    """A header or a record that is not good; `torn` where the file ends inside of it."""
+
+    def __init__(self, reason: str, *, torn: bool = False) -> None:
+        super().__init__(reason)
+        self.torn = torn
+
+
+def _read_header(data: bytes, path: str, first_index: int, directory_id: int) -> tuple[Tail, int]:
+    """Read where the log ended before this segment, and the durable index."""
+    known = has_magic(data, _MAGIC, path)
+    if len(data) < HEADER_BYTES:
+        raise _UnreadableError("the file ends inside its header", torn=True)
+    if not known:
+        raise _UnreadableError("this is not the beginning of a segment")
+    _, owner, index, term, durable_index, crc, reserved = _HEADER.unpack_from(data)
+    if _CRC.unpack_from(data, _HEADER.size) != (crc32c(data[: _HEADER.size]),):
+        raise _UnreadableError("the header's checksum is wrong")
+    if (owner, index, reserved) != (directory_id, first_index, 0):
+        # No unfinished write looks like this: the file was not written here, or not by this name.
+        reason = f"it is the segment of index {index} in directory {owner:#x}, reserved {reserved}"
+        raise CorruptionError(path, PREAMBLE_BYTES, first_index, reason)
+    return Tail(index - 1, term, crc), durable_index
+
+
+def _read_record(
+    view: memoryview, offset: int, seed: int, before: Tail
+) -> tuple[LogEntry, Tail, int, int]:
+    """Read the record that follows `before`: its entry, the tail, its durable index, its end."""
+    left = len(view) - offset
+    if left < RECORD_BYTES:
+        raise _UnreadableError("the file ends inside a record's header", torn=True)
+    crc, previous_crc, durable_index, term, index, kind, size = _RECORD.unpack_from(view, offset)
+    end = offset + RECORD_BYTES + size
+    if end > len(view):
+        raise _UnreadableError("the file ends inside a record", torn=True)
+    if crc32c(view[offset + _CRC.size : end], seed) != crc:
+        raise _UnreadableError("the record's checksum is wrong")
+    if previous_crc != before.crc:
+        raise _UnreadableError("the record does not continue the one before")
+    if index != before.index + 1 or term < before.term:
+        raise _UnreadableError(f"entry {index} of term {term} follows {before}")
+    try:
+        entry = LogEntry(term, index, EntryType(kind), bytes(view[offset + RECORD_BYTES : end]))
+        if entry.type is EntryType.CONFIGURATION:
+            entry.peers()
+    except ValueError as error:
+        raise _UnreadableError(f"the record's entry is not valid: {error}") from error
+    return entry, Tail(index, term, crc), durable_index, end

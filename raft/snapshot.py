@@ -1,0 +1,149 @@
+"""The `snapshot` file: the state machine as of one index, and the configuration as of then.
+
+The layout is that of docs/formats.md, section 'On disk'. It is written and read as a stream, in
+memory of one chunk.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from crc32c import crc32c
+
+from raft.errors import CorruptionError, DecodeError
+from raft.filesystem import File, Filesystem, replace_file
+from raft.peer import Peer, decode_peers, encode_peers
+from raft.preamble import PREAMBLE_BYTES, encode_preamble, has_magic
+
+SNAPSHOT_NAME = "snapshot"
+MAX_CHUNK_BYTES = 2**20
+
+_MAGIC = b"RAFTSNAP"
+_HEADER = struct.Struct(f"<{PREAMBLE_BYTES}sQQQI")
+_U32 = struct.Struct("<I")
+_CHUNK = struct.Struct("<II")
+_END = struct.Struct("<IQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a snapshot file says of itself: the last entry in it, and the members as of then."""
+
+    directory_id: int
+    index: int
+    term: int
+    peers: tuple[Peer, ...]
+
+    @classmethod
+    def read(cls, filesystem: Filesystem, directory_id: int) -> Self:
+        """Read the file's header and verify all of the file.
+
+        Raises:
+            UnsupportedFormatError: a later version wrote it.
+            CorruptionError: it is damaged, or belongs to another directory. It was durable before
+                it got its name.
+        """
+        path = filesystem.path(SNAPSHOT_NAME)
+        file = filesystem.open(SNAPSHOT_NAME)
+        try:
+            snapshot, offset, crc = cls._read_header(file, path)
+            if snapshot.directory_id != directory_id:
+                reason = (
+                    f"it belongs to directory {snapshot.directory_id:#x}, not {directory_id:#x}"
+                )
+                raise CorruptionError(path, PREAMBLE_BYTES, None, reason)
+            for _ in _read_chunks(file, path, offset, crc):
+                pass
+        finally:
+            file.close()
+        return snapshot
+
+    def chunks(self, filesystem: Filesystem) -> Iterator[bytes]:
+        """Read the state machine's bytes, at most 1 MiB at a time, cut where it suits the file.
+
+        Raises:
+            CorruptionError: it has been damaged since it was verified.
+        """
+        path = filesystem.path(SNAPSHOT_NAME)
+        file = filesystem.open(SNAPSHOT_NAME)
+        try:
+            _, offset, crc = self._read_header(file, path)
+            yield from _read_chunks(file, path, offset, crc)
+        finally:
+            file.close()
+
+    def write(self, filesystem: Filesystem, chunks: Iterable[bytes]) -> None:
+        """Replace the file. When this returns it is durable; a crash leaves the old or the new."""
+
+        def write(file: File) -> None:
+            peers = encode_peers(self.peers)
+            header = (
+                _HEADER.pack(
+                    encode_preamble(_MAGIC), self.directory_id, self.index, self.term, len(peers)
+                )
+                + peers
+            )
+            crc = crc32c(header)
+            file.append(header + _U32.pack(crc))
+            total_bytes = 0
+            for chunk in _split(chunks):
+                crc = crc32c(chunk, crc32c(_U32.pack(len(chunk)), crc))
+                file.append(_CHUNK.pack(crc, len(chunk)) + chunk)
+                total_bytes += len(chunk)
+            end = _END.pack(0, total_bytes)
+            file.append(_U32.pack(crc32c(end, crc)) + end)
+
+        replace_file(filesystem, SNAPSHOT_NAME, write)
+
+    @classmethod
+    def _read_header(cls, file: File, path: str) -> tuple[Self, int, int]:
+        """Read the header: the snapshot, the offset of what follows, the crc it continues."""
+        fields = file.read(0, _HEADER.size)
+        if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
+            raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
+        _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
+        end = _HEADER.size + peers_bytes + _U32.size
+        # Compared with the file's size before it is believed: it decides how much is allocated.
+        if end > file.size():
+            raise CorruptionError(path, 0, None, "the file ends inside its header")
+        peers = file.read(_HEADER.size, peers_bytes)
+        crc = crc32c(peers, crc32c(fields))
+        if file.read(end - _U32.size, _U32.size) != _U32.pack(crc):
+            raise CorruptionError(path, 0, None, "the header's checksum is wrong")
+        try:
+            return cls(directory_id, index, term, decode_peers(peers)), end, crc
+        except DecodeError as error:
+            raise CorruptionError(path, _HEADER.size, None, f"its peer list: {error}") from error
+
+
+def _read_chunks(file: File, path: str, offset: int, crc: int) -> Iterator[bytes]:
+    """Read the chunks from `offset` on, and the end, each against the crc of what is before it."""
+    total_bytes = 0
+    while True:
+        head = file.read(offset, _CHUNK.size)
+        if len(head) < _CHUNK.size:
+            raise CorruptionError(path, offset, None, "the file ends before the snapshot does")
+        expected, size = _CHUNK.unpack(head)
+        if size == 0:
+            break
+        if size > MAX_CHUNK_BYTES:
+            raise CorruptionError(path, offset, None, f"a chunk of {size} bytes")
+        chunk = file.read(offset + _CHUNK.size, size)
+        crc = crc32c(chunk, crc32c(head[_U32.size :], crc))
+        if len(chunk) < size or crc != expected:
+            raise CorruptionError(path, offset, None, "a chunk is incomplete or its checksum wrong")
+        yield chunk
+        total_bytes += size
+        offset += _CHUNK.size + size
+    end = _END.pack(0, total_bytes)
+    # One byte more is asked for than there may be.
+    if file.read(offset, _U32.size + _END.size + 1) != _U32.pack(crc32c(end, crc)) + end:
+        raise CorruptionError(path, offset, None, "the end does not agree with what is before it")
+
+
+def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut what is longer than a chunk may be; leave out what is empty."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), MAX_CHUNK_BYTES):
+            yield chunk[start : start + MAX_CHUNK_BYTES]
