@@ -2,3 +2,7 @@
 
 A target and a directory go in; what recovery printed and how it ended come out.
 """
+
+from durability.recovery.recovery import Outcome, Recovery, recover
+
+__all__ = ["Outcome", "Recovery", "recover"]

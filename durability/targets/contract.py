@@ -51,14 +51,22 @@ class Speech:
     recovered: re.Pattern[str]
 
 
+def item_in(line: str, pattern: re.Pattern[str] | None) -> str | None:
+    """Return the item that a line speaks of by one of the patterns; None where it does not."""
+    found = None if pattern is None else pattern.search(line)
+    return None if found is None else found["id"]
+
+
 @dataclass(frozen=True)
 class Target:
     """One thing to test.
 
     `workload(directory)` and `recovery(directory)` say how to start the target on a data directory
-    that exists. `setup(directory)` prepares a fresh directory before anything is traced; None where
-    there is nothing to prepare. `data` says whether the auditor knows the directory's format.
-    `audit(directory, acknowledged)`, if given, raises to report a violation of its own.
+    that exists. `stream_bytes` is how far the write stream of an endless workload is explored;
+    None: as far as a run gets by itself. `setup(directory)` prepares a fresh directory before
+    anything is traced; None where there is nothing to prepare. `data` says whether the auditor
+    knows the directory's format. `audit(directory, acknowledged)`, if given, raises to report a
+    violation of its own.
     """
 
     name: str
@@ -68,6 +76,7 @@ class Target:
     order: Order = "exact"
     tear: Tear = "page"
     recovery_timeout_s: float = 10.0
+    stream_bytes: int | None = None
     data: Literal["opaque", "raft"] = "opaque"
     setup: Callable[[str], Launch | None] = field(default=lambda _directory: None)
     audit: Callable[[str, list[str]], None] | None = None

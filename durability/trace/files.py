@@ -3,19 +3,21 @@
 A number names the same open file in every process that inherited it, because the supervisor draws
 each number itself and does not use it again while anyone may still hold it. So a fork needs no
 bookkeeping. What a process drops silently (by exec, close_range or exit) is found by looking at
-/proc when it matters: before a lock is taken, since our own copy of an open file would keep the
-lock alive, and when numbers run short.
+/proc when it matters: before a program is executed or a lock is taken, since our own copy of an
+open file would keep the file busy and the lock alive, while locks are in use, and when numbers run
+short.
 """
 
+import heapq
 import os
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
 from durability.trace.filter import BASE
 
-_IDLE_NUMBERS_MAX: Final = 64
+_OPEN_FILES_MIN: Final = 64
+"""Below this many it is not worth looking which of them are still held."""
 
 
 class OpenFile:
@@ -31,22 +33,35 @@ class OpenFile:
 
 
 class Files:
-    """The open files by descriptor number, and the inodes by the counter that names them."""
+    """The open files by descriptor number, and the inodes by the counter that names them.
+
+    `holders_unknown` is set once processes exist, or existed, that hold copies of numbers;
+    `locks_in_use` once a watched file has been locked.
+    """
 
     def __init__(self, holders: Callable[[], Iterable[int]]) -> None:
         """Begin empty; `holders` returns the processes that may hold watched descriptors."""
+        self.holders_unknown = False
+        self.locks_in_use = False
         self._holders = holders
         self._by_number: dict[int, OpenFile] = {}
-        self._free: deque[int] = deque()
+        self._free: list[int] = []  # a heap
         self._next_number = BASE
-        self._idle: set[int] = set()
+        self._crowded = _OPEN_FILES_MIN
         self._inodes: dict[tuple[int, int], int] = {}
         self._next_inode = 1
-        self.holders_unknown = False
 
     def get(self, number: int) -> OpenFile | None:
         """Return the open file at a descriptor number; None where it is not one of ours."""
         return self._by_number.get(number & 0xFFFFFFFF)
+
+    def behind_magic_link(self, process: int, path: bytes) -> OpenFile | None:
+        """Return the watched file that a process's own path /proc/PID/fd/1000 leads to."""
+        parent, last = os.path.split(path)
+        own = b"/proc/%d/" % process
+        if last.isdigit() and parent.startswith(own) and parent.endswith(b"/fd"):
+            return self._by_number.get(int(last))
+        return None
 
     def inode(self, status: os.stat_result, *, created: bool = False) -> int:
         """Return the number of an inode; a created one is new even if the kernel reused its own."""
@@ -57,56 +72,66 @@ class Files:
         return self._inodes[key]
 
     def reserve(self, process: int) -> int:
-        """Return a descriptor number that is free in a process, and in those that share ours."""
-        if not self._free and len(self._idle) > _IDLE_NUMBERS_MAX:
-            self.release_idle()
+        """Return the lowest number that is free in a process and in all that share its files."""
+        if not self._free and len(self._by_number) >= self._crowded:
+            self.release_unheld()
         # A number counts as free only once the kernel says so: the close that gave it back may
         # still be under way in another thread, and a target may use high numbers of its own.
-        for _ in range(len(self._free)):
-            number = self._free.popleft()
-            if _is_free(process, number):
-                return number
-            self._free.append(number)
-        while True:
-            number = self._next_number
+        busy: list[int] = []
+        number = self._lowest()
+        while not _is_free(process, number):
+            busy.append(number)
+            number = self._lowest()
+        for taken in busy:
+            heapq.heappush(self._free, taken)
+        return number
+
+    def _lowest(self) -> int:
+        if self._free:
+            return heapq.heappop(self._free)
+        while self._next_number in self._by_number:
             self._next_number += 1
-            if number not in self._by_number and _is_free(process, number):
-                return number
+        self._next_number += 1
+        return self._next_number - 1
 
     def give_back(self, number: int) -> None:
         """Return a reserved number that was not used after all."""
-        self._free.append(number)
+        heapq.heappush(self._free, number)
 
     def add(self, number: int, open_file: OpenFile) -> None:
         """Note that the target now has an open file at a number, replacing what was there."""
         previous = self._by_number.get(number)
         open_file.numbers += 1
         self._by_number[number] = open_file
-        self._idle.discard(number)
         if previous is not None:
             self._drop(previous)
 
     def closed(self, number: int) -> None:
         """Note that one process closes a number; others may have inherited it."""
         number &= 0xFFFFFFFF
-        if number not in self._by_number:
-            return
-        if self.holders_unknown:
-            self._idle.add(number)
-        else:
+        if not self.holders_unknown and number in self._by_number:
             self._forget(number)
 
-    def release_idle(self) -> None:
-        """Close our copy of every open file that no process of the target holds any more."""
-        if not self.holders_unknown:
-            return
+    def release_unheld(self) -> bool:
+        """Close our copy of each open file that no process holds any more; tell if there was one.
+
+        A process forked meanwhile holds what its parent held, whom we may just have missed: so
+        those that have come are looked at too, until there are none.
+        """
+        if not self.holders_unknown or not self._by_number:
+            return False
         held: set[int] = set()
-        for process in self._holders():
-            with suppress(OSError):
-                held.update(int(name) for name in os.listdir(f"/proc/{process}/fd"))
-        for number in self._by_number.keys() - held:
+        seen: set[int] = set()
+        while found := set(self._holders()) - seen:
+            seen |= found
+            for process in found:
+                with suppress(OSError):
+                    held.update(map(int, os.listdir(f"/proc/{process}/fd")))
+        unheld = self._by_number.keys() - held
+        for number in unheld:
             self._forget(number)
-        self._idle.clear()
+        self._crowded = max(_OPEN_FILES_MIN, 2 * len(self._by_number))
+        return bool(unheld)
 
     def renamed(self, source: bytes, destination: bytes) -> None:
         """Follow the paths of open files through a rename of them or of a directory above."""
@@ -122,7 +147,7 @@ class Files:
 
     def _forget(self, number: int) -> None:
         self._drop(self._by_number.pop(number))
-        self._free.append(number)
+        heapq.heappush(self._free, number)
 
     def _drop(self, open_file: OpenFile) -> None:
         open_file.numbers -= 1

@@ -6,9 +6,10 @@ file that is opened for writing below the watched root a descriptor at or above 
 """
 
 import ctypes
+import errno
 import fcntl
 import os
-from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 import pyseccomp
@@ -32,15 +33,23 @@ _ALWAYS: Final = (
     # directories are synced through descriptors below BASE
     *("fsync", "fdatasync", "sync", "syncfs"),
     # what changes the caller's state that the supervisor must know
-    *("umask", "fork", "vfork", "clone3", "execve", "execveat", "flock"),
+    *("umask", "fork", "vfork", "clone", "clone3", "execve", "execveat", "flock"),
+    *("setuid", "setreuid", "setresuid", "setfsuid"),
+    # after these a path no longer means to the caller what it means to the supervisor
+    *("chroot", "pivot_root", "mount"),
     # answered with ENOSYS: programs fall back to calls that can be traced
     *("io_uring_setup", "io_setup"),
 )
-_ON_WATCHED_FILE: Final = (
-    *("write", "writev", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate"),
-    *("close", "dup", "dup2", "dup3", "sendfile"),
-)
-_CLONE_THREAD: Final = 0x10000
+_ON_WATCHED_FILE: Final = {
+    0: (
+        *("write", "writev", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate"),
+        *("close", "dup", "dup2", "dup3", "sendfile"),
+    ),
+    1: ("dup2", "dup3", "close_range"),
+    2: ("copy_file_range", "splice"),
+}
+"""Calls that are notified where the argument at this position is at least `BASE`."""
+
 _PROT_WRITE: Final = 2
 _MAP_SHARED_OR_ANONYMOUS: Final = 0x21
 _MAP_SHARED: Final = 1
@@ -53,9 +62,8 @@ NUMBER: Final = {
     name: number
     for name in (
         *_ALWAYS,
-        *_ON_WATCHED_FILE,
-        *("open", "openat", "copy_file_range", "splice", "ioctl", "fcntl", "mmap", "clone"),
-        *("close_range", "seccomp"),
+        *chain.from_iterable(_ON_WATCHED_FILE.values()),
+        *("open", "openat", "ioctl", "fcntl", "mmap", "seccomp"),
     )
     if (number := pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)) >= 0
 }
@@ -73,17 +81,16 @@ def _rules(program: pyseccomp.SyscallFilter) -> None:
 
     for name in _ALWAYS:
         notify(name)
-    for name in _ON_WATCHED_FILE:
-        notify(name, argument(0, at_least, BASE))
+    for position, names in _ON_WATCHED_FILE.items():
+        for name in names:
+            notify(name, argument(position, at_least, BASE))
     for name, flags in (("open", 1), ("openat", 2)):
         access, create, cut = os.O_ACCMODE, os.O_CREAT, os.O_TRUNC
         notify(name, argument(flags, masked, access, os.O_WRONLY))
         notify(name, argument(flags, masked, access, os.O_RDWR))
         notify(name, argument(flags, masked, access | create, create))
         notify(name, argument(flags, masked, access | create | cut, cut))
-    for name in ("copy_file_range", "splice"):
-        notify(name, argument(2, at_least, BASE))
-    for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
+    for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL):
         notify("fcntl", argument(0, at_least, BASE), argument(1, equal, command))
     for command in (F_OFD_SETLK, F_OFD_SETLKW):
         notify("fcntl", argument(1, equal, command))
@@ -95,8 +102,6 @@ def _rules(program: pyseccomp.SyscallFilter) -> None:
         argument(3, masked, _MAP_SHARED_OR_ANONYMOUS, _MAP_SHARED),
         argument(4, at_least, BASE),
     )
-    notify("clone", argument(0, masked, _CLONE_THREAD, 0))
-    notify("close_range", argument(1, at_least, BASE))
 
 
 class _Program(ctypes.Structure):
@@ -106,6 +111,11 @@ class _Program(ctypes.Structure):
 
 
 _INSTRUCTION_BYTES: Final = 8
+_REFUSALS: Final = {
+    errno.EBUSY: "this process is being traced already: the kernel allows one listener to a tree",
+    errno.EINVAL: "the kernel lacks seccomp notification with WAIT_KILLABLE (Linux 5.19)",
+    errno.ENOSYS: "the kernel lacks seccomp filters",
+}
 
 
 class Filter:
@@ -115,7 +125,7 @@ class Filter:
         try:
             program = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
             # A call of another architecture (x32, ia32) fails with ENOSYS; the default kills.
-            program.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(38))
+            program.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(errno.ENOSYS))
             _rules(program)
             code = _exported(program)
         except (OSError, RuntimeError) as error:
@@ -128,11 +138,16 @@ class Filter:
 
         WAIT_KILLABLE (Linux 5.19) keeps ordinary signals from interrupting a call that is being
         answered: without it the call is restarted, and its bytes are written twice.
+
+        Raises MechanismError where the kernel refuses.
         """
         system.give_up_new_privileges()
-        return system.seccomp(
-            NUMBER["seccomp"], _SET_MODE_FILTER, _NEW_LISTENER | _WAIT_KILLABLE, self._program
-        )
+        flags = _NEW_LISTENER | _WAIT_KILLABLE
+        try:
+            return system.seccomp(NUMBER["seccomp"], _SET_MODE_FILTER, flags, self._program)
+        except OSError as error:
+            reason = _REFUSALS.get(error.errno or 0, "the kernel refuses the filter")
+            raise MechanismError(f"{reason} ({os.strerror(error.errno or 0)})") from error
 
 
 def _exported(program: pyseccomp.SyscallFilter) -> bytes:
@@ -141,9 +156,3 @@ def _exported(program: pyseccomp.SyscallFilter) -> bytes:
         program.export_bpf(file)
         file.seek(0)
         return file.read()
-
-
-def names_of(calls: Iterable[int]) -> list[str]:
-    """Return the names of system call numbers."""
-    by_number = {number: name for name, number in NUMBER.items()}
-    return [by_number[call] for call in calls]

@@ -3,18 +3,22 @@
 import errno
 import os
 import struct
-from typing import Final
+from typing import Any, Final
 
 PATH_BYTES_MAX: Final = 4096
-_CHUNK_BYTES: Final = 256
-_MEMORY_PAGE_BYTES: Final = 4096
+_STRING_BYTES: Final = 256
+_PAGE_BYTES: Final = 4096
+_READ_BYTES_MAX: Final = 1 << 20
+_CALL_BYTES_MAX: Final = 0x7FFFF000  # what one write(2) transfers at most
+_VECTORS_MAX: Final = 1024
 
 
 class Memory:
     """The address space of one process, read through /proc.
 
     `/proc/PID/mem` stays bound to the address space it was opened on: after an exec it reads
-    nothing, and is opened again.
+    nothing, and is opened again. Raises PermissionError where the kernel keeps the process closed
+    to its own user.
     """
 
     def __init__(self, process: int) -> None:
@@ -26,39 +30,46 @@ class Memory:
         os.close(self._descriptor)
 
     def read(self, address: int, length: int) -> bytes:
-        """Return up to `length` bytes; fewer where the mapping ends. Raises EFAULT for none."""
-        if not length:
-            return b""
-        found = self._read(address, length)
-        if len(found) < length:
-            os.close(self._descriptor)
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            found = self._read(address, length)
-        if not found:
-            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
-        return found
+        """Return up to `length` bytes; fewer where the mapping ends.
 
-    def _read(self, address: int, length: int) -> bytes:
-        try:
-            found = os.pread(self._descriptor, length, address)
-            # One read of /proc/PID/mem is cut at 2 GiB and may be short at any page.
-            while 0 < len(found) < length:
-                more = os.pread(self._descriptor, length - len(found), address + len(found))
-                if not more:
-                    break
-                found += more
-        except (OSError, OverflowError):
-            return b""
-        return found
+        Raises EFAULT where there are none, and for a negative length.
+        """
+        if 0 < length <= _READ_BYTES_MAX:
+            try:
+                found = os.pread(self._descriptor, length, address)
+            except OSError:
+                found = b""
+            if len(found) == length:
+                return found
+        return self._read_around(address, length)
+
+    def _read_around(self, address: int, length: int) -> bytes:
+        """Read what is long, cut short by the end of a mapping, or of another address space."""
+        os.close(self._descriptor)
+        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        wanted = min(length, _CALL_BYTES_MAX)
+        found = bytearray()
+        while len(found) < wanted:
+            # By parts: the length is the target's word, and nothing need stand behind it.
+            part = min(wanted - len(found), _READ_BYTES_MAX)
+            try:
+                more = os.pread(self._descriptor, part, address + len(found))
+            except OSError:
+                break
+            if not more:
+                break
+            found += more
+        if length and not found:
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        return bytes(found)
 
     def read_string(self, address: int) -> bytes:
         """Return a NUL-terminated string, without its NUL. Raises EFAULT, ENAMETOOLONG."""
         found = b""
         while len(found) < PATH_BYTES_MAX:
             # Never past the page: the next one need not be mapped.
-            length = min(_CHUNK_BYTES, _MEMORY_PAGE_BYTES - address % _MEMORY_PAGE_BYTES)
-            chunk = self.read(address, length)
-            text, end, _ = chunk.partition(b"\0")
+            length = min(_STRING_BYTES, _PAGE_BYTES - address % _PAGE_BYTES)
+            text, end, _ = self.read(address, length).partition(b"\0")
             found += text
             if end:
                 return found
@@ -66,9 +77,33 @@ class Memory:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
 
     def read_vector(self, address: int, count: int) -> bytes:
-        """Return what an array of `count` struct iovec points at, joined."""
+        """Return what an array of `count` struct iovec points at, joined, up to the first gap.
+
+        Raises OSError: EINVAL for a count or a length out of range, EFAULT where nothing is there.
+        """
+        if not 0 <= count <= _VECTORS_MAX:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if not count:
             return b""
-        pairs = struct.unpack(f"={2 * count}Q", self.read(address, 16 * count))
-        parts = zip(pairs[::2], pairs[1::2], strict=True)
-        return b"".join([self.read(base, length) for base, length in parts])
+        pairs = self.unpack(struct.Struct(f"={2 * count}q"), address)
+        if min(pairs[1::2]) < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        found: list[bytes] = []
+        for base, length in zip(pairs[::2], pairs[1::2], strict=True):
+            try:
+                part = self.read(base, length)
+            except OSError as error:
+                if error.errno == errno.EFAULT and any(found):
+                    break
+                raise
+            found.append(part)
+            if len(part) < length:
+                break
+        return b"".join(found)
+
+    def unpack(self, structure: struct.Struct, address: int) -> tuple[Any, ...]:
+        """Return the fields of a structure. Raises EFAULT where not all of it is there."""
+        data = self.read(address, structure.size)
+        if len(data) < structure.size:
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        return structure.unpack(data)

@@ -3,17 +3,15 @@
 Handlers answer as those of `file_calls` do.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Callable
 from typing import Final
 
 from durability.trace import system
-from durability.trace.file_calls import LET_RUN, FileCalls
 from durability.trace.files import Files
-from durability.trace.notification import Notification
-from durability.trace.paths import Paths
+from durability.trace.notification import LET_RUN, Notification
+from durability.trace.paths import AT_FDCWD, Paths
 from durability.trace.processes import Process
 from durability.trace.records import (
     AnyRecord,
@@ -29,7 +27,6 @@ from durability.trace.records import (
 )
 from durability.trace.tape import Tape
 
-_AT_FDCWD: Final = 0xFFFFFF9C
 _AT_REMOVEDIR: Final = 0x200
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_SYMLINK_FOLLOW: Final = 0x400
@@ -39,18 +36,17 @@ _RENAME_EXCHANGE: Final = 2
 class NameCalls:
     """What the target does to names below the watched root."""
 
-    def __init__(self, paths: Paths, files: Files, tape: Tape, file_calls: FileCalls) -> None:
+    def __init__(self, paths: Paths, files: Files, tape: Tape) -> None:
         self._paths = paths
         self._files = files
         self._tape = tape
-        self._behind_magic_link = file_calls.behind_magic_link
 
     # Renaming
 
     def rename(self, call: Notification, process: Process) -> int:
         """Arguments: source, destination."""
         source, destination, *_ = call.arguments
-        return self._rename(call, process, (_AT_FDCWD, source), (_AT_FDCWD, destination), 0)
+        return self._rename(call, process, (AT_FDCWD, source), (AT_FDCWD, destination), 0)
 
     def renameat(self, call: Notification, process: Process) -> int:
         """Arguments: directory, source, directory, destination."""
@@ -77,10 +73,14 @@ class NameCalls:
             return LET_RUN
         if old_name is None or new_name is None:
             inside = old_name if new_name is None else new_name
-            self._tape.note(Untraceable(call.thread, "rename across the root", inside or b""))
+            self._tape.add(Untraceable(call.thread, "rename across the root", inside or b""))
+            self._paths.forget()
             return LET_RUN
-        system.rename(old, new, flags)
         exchange = bool(flags & _RENAME_EXCHANGE)
+        moves = exchange or not _same_inode(old, new)
+        system.rename(old, new, flags)
+        if not moves:
+            return 0  # of two names of one file, both stay
         if exchange:
             self._files.renamed(new_name, b"\0")
             self._files.renamed(old_name, new_name)
@@ -88,7 +88,7 @@ class NameCalls:
         else:
             self._files.renamed(old_name, new_name)
         self._paths.forget()
-        self._tape.change(Rename(call.thread, old_name, new_name, exchange))
+        self._tape.add(Rename(call.thread, old_name, new_name, exchange))
         return 0
 
     # Linking
@@ -96,7 +96,7 @@ class NameCalls:
     def link(self, call: Notification, process: Process) -> int:
         """Arguments: source, path."""
         source, path, *_ = call.arguments
-        return self._link(call, process, (_AT_FDCWD, source), (_AT_FDCWD, path), 0)
+        return self._link(call, process, (AT_FDCWD, source), (AT_FDCWD, path), 0)
 
     def linkat(self, call: Notification, process: Process) -> int:
         """Arguments: directory, source, directory, path, flags."""
@@ -114,30 +114,36 @@ class NameCalls:
         new = self._paths.resolve(process, call.thread, *destination)
         new_name = self._paths.relative(new)
         held = self._files.get(source[0]) if flags & _AT_EMPTY_PATH else None
-        if held is None:
+        if held is not None:
+            flags = _AT_SYMLINK_FOLLOW
+        else:
             old = self._paths.resolve(process, call.thread, *source)
-            held = self._behind_magic_link(process, old)
+            held = self._files.behind_magic_link(process.number, old)
         if held is not None:
             old = b"/proc/self/fd/%d" % held.descriptor
-        inside = held is not None or self._paths.relative(old) is not None
+        old_name = self._paths.relative(old) if held is None else held.path
+        if old_name is None and new_name is None:
+            return LET_RUN
         if new_name is None:
-            if inside:
-                self._tape.note(Untraceable(call.thread, "link to outside of the root", b""))
+            self._tape.add(Untraceable(call.thread, "link to outside of the root", old_name or b""))
             return LET_RUN
-        if not inside:
-            self._tape.note(Untraceable(call.thread, "link from outside of the root", new_name))
+        if old_name is None:
+            self._tape.add(Untraceable(call.thread, "link from outside of the root", new_name))
             return LET_RUN
-        os.link(old, new, follow_symlinks=held is not None or bool(flags & _AT_SYMLINK_FOLLOW))
+        system.link(old, new, flags & _AT_SYMLINK_FOLLOW)
         if held is not None and not held.path:
             held.path = new_name  # an unnamed temporary file has got its name
-        file = self._files.inode(os.lstat(new))
-        self._tape.change(Link(call.thread, file, new_name))
+        status = os.lstat(new)
+        if stat.S_ISLNK(status.st_mode):
+            self._tape.add(Symlink(call.thread, new_name, os.readlink(new)))
+        elif stat.S_ISREG(status.st_mode):
+            self._tape.add(Link(call.thread, self._files.inode(status), new_name))
         return 0
 
     def symlink(self, call: Notification, process: Process) -> int:
         """Arguments: content, path."""
         content, path, *_ = call.arguments
-        return self._symlink(call, process, content, _AT_FDCWD, path)
+        return self._symlink(call, process, content, AT_FDCWD, path)
 
     def symlinkat(self, call: Notification, process: Process) -> int:
         """Arguments: content, directory, path."""
@@ -153,14 +159,14 @@ class NameCalls:
             return LET_RUN
         text = process.memory.read_string(content)
         os.symlink(text, path)
-        self._tape.change(Symlink(call.thread, name, text))
+        self._tape.add(Symlink(call.thread, name, text))
         return 0
 
     # Removing
 
     def unlink(self, call: Notification, process: Process) -> int:
         """Arguments: path."""
-        return self._unlink(call, process, _AT_FDCWD, call.arguments[0])
+        return self._unlink(call, process, AT_FDCWD, call.arguments[0])
 
     def unlinkat(self, call: Notification, process: Process) -> int:
         """Arguments: directory, path, flags."""
@@ -170,7 +176,7 @@ class NameCalls:
 
     def rmdir(self, call: Notification, process: Process) -> int:
         """Arguments: path."""
-        return self._rmdir(call, process, _AT_FDCWD, call.arguments[0])
+        return self._rmdir(call, process, AT_FDCWD, call.arguments[0])
 
     def _unlink(self, call: Notification, process: Process, directory: int, address: int) -> int:
         return self._at_name(
@@ -193,7 +199,7 @@ class NameCalls:
     def mkdir(self, call: Notification, process: Process) -> int:
         """Arguments: path, mode."""
         address, mode, *_ = call.arguments
-        return self._mkdir(call, process, _AT_FDCWD, address, mode)
+        return self._mkdir(call, process, AT_FDCWD, address, mode)
 
     def mkdirat(self, call: Notification, process: Process) -> int:
         """Arguments: directory, path, mode."""
@@ -216,7 +222,7 @@ class NameCalls:
     def mknod(self, call: Notification, process: Process) -> int:
         """Arguments: path, mode, device."""
         address, mode, *_ = call.arguments
-        return self._mknod(call, process, _AT_FDCWD, address, mode)
+        return self._mknod(call, process, AT_FDCWD, address, mode)
 
     def mknodat(self, call: Notification, process: Process) -> int:
         """Arguments: directory, path, mode, device."""
@@ -234,21 +240,20 @@ class NameCalls:
             return LET_RUN
         os.mknod(path, mode & 0o7777 & ~process.umask)
         file = self._files.inode(os.stat(path), created=True)
-        self._tape.change(Open(call.thread, file, name, os.O_CREAT | os.O_EXCL, created=True))
+        self._tape.add(Open(call.thread, file, name, os.O_CREAT | os.O_EXCL, created=True))
         return 0
 
     def truncate(self, call: Notification, process: Process) -> int:
         """Arguments: path, size."""
         address, size, *_ = call.arguments
-        path = os.path.realpath(self._paths.resolve(process, call.thread, _AT_FDCWD, address))
+        path = self._paths.resolve(process, call.thread, AT_FDCWD, address)
+        path = self._paths.follow(process, call.thread, path)
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
-        if size >= 1 << 63:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         os.truncate(path, size)
         file = self._files.inode(os.stat(path))
-        self._tape.change(Truncate(call.thread, file, name, size))
+        self._tape.add(Truncate(call.thread, file, name, size))
         return 0
 
     def _at_name(
@@ -266,5 +271,12 @@ class NameCalls:
         if name is None:
             return LET_RUN
         act(path)
-        self._tape.change(record(name))
+        self._tape.add(record(name))
         return 0
+
+
+def _same_inode(a: bytes, b: bytes) -> bool:
+    try:
+        return os.path.samestat(os.lstat(a), os.lstat(b))
+    except OSError:
+        return False

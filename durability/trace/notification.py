@@ -5,7 +5,6 @@ Source: seccomp_unotify(2) and linux/seccomp.h. Everything goes through `fcntl.i
 
 import errno
 import fcntl
-import select
 import struct
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -16,10 +15,15 @@ _ID_VALID: Final = 0x40082102
 _ADD_DESCRIPTOR: Final = 0x40182103
 _SET_FLAGS: Final = 0x40082104
 
-_NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
+_NOTIFICATION: Final = struct.Struct("=QIIiIQ6q")
 _RESPONSE: Final = struct.Struct("=QqiI")
 _ADDITION: Final = struct.Struct("=QIIII")
 _EMPTY: Final = bytes(_NOTIFICATION.size)  # the kernel refuses a buffer that is not zeroed
+
+LET_RUN: Final = -1
+"""A handler's result: the kernel shall perform the call as it stands."""
+ANSWERED: Final = -2
+"""A handler's result: the call has its answer."""
 
 _CONTINUE: Final = 1
 _ADD_AT_NUMBER: Final = 1
@@ -28,7 +32,11 @@ _SYNC_WAKE_UP: Final = 1
 
 
 class Notification(NamedTuple):
-    """A call that waits for its answer; `thread` is the caller, `arguments` are raw registers."""
+    """A call that waits for its answer.
+
+    `thread` is the caller. `arguments` are whole registers, as signed numbers: an offset of -1 is
+    that, but a descriptor or flags of 32 bits may have anything above them.
+    """
 
     id: int
     thread: int
@@ -53,8 +61,8 @@ class Listener:
             if error.errno in (errno.ENOENT, errno.EINTR):
                 return None
             raise
-        identity, thread, _, call, _, _, *arguments = _NOTIFICATION.unpack(raw)
-        return Notification(identity, thread, call, tuple(arguments))
+        fields = _NOTIFICATION.unpack(raw)
+        return Notification(fields[0], fields[1], fields[3], fields[6:])
 
     def is_waiting(self, identity: int) -> bool:
         """Tell whether the caller still waits, so that what was read under its id was its own."""
@@ -88,10 +96,8 @@ class Listener:
         addition = _ADDITION.pack(
             identity, _ADD_AT_NUMBER | _ADD_AND_SEND, descriptor, number, flags
         )
-        fcntl.ioctl(self.descriptor, _ADD_DESCRIPTOR, addition)
-
-    def has_no_users(self) -> bool:
-        """Tell whether every process under the filter has ended."""
-        poll = select.poll()
-        poll.register(self.descriptor, 0)
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
+        while True:
+            # Interrupted by a signal to us, the kernel has taken the addition back.
+            with suppress(InterruptedError):
+                fcntl.ioctl(self.descriptor, _ADD_DESCRIPTOR, addition)
+                return

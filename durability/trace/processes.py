@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 
+from durability.errors import MechanismError
 from durability.trace.memory import Memory
 from durability.trace.notification import Listener
 
@@ -28,7 +29,8 @@ class Processes:
         """Return the process of a thread that waits in a notified call.
 
         Raises ProcessLookupError where the thread was killed meanwhile: its number may already be
-        another's, so what was read under it is not to be believed.
+        another's, so what was read under it is not to be believed. Raises MechanismError for a
+        process that cannot be read, or whose files we would create as another user.
         """
         process = self._by_thread.get(thread)
         if process is None:
@@ -42,13 +44,26 @@ class Processes:
         with open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as status:
             fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
         number = int(fields["Tgid"])
+        file_system_user = int(fields["Uid"].split()[3])
+        if file_system_user != os.geteuid():
+            raise MechanismError(
+                f"process {number} of the target runs as user {file_system_user}, the tracer as "
+                f"{os.geteuid()}: it can only act for its own user; start it as that one"
+            )
         process = self._by_number.get(number)
         if process is None:
-            process = self._by_number[number] = Process(number, int(fields["Umask"], 8))
+            try:
+                process = Process(number, int(fields["Umask"], 8))
+            except PermissionError as error:
+                raise MechanismError(
+                    f"process {number} of the target cannot be read: it has made itself "
+                    "undumpable, or its program may be executed but not read"
+                ) from error
+            self._by_number[number] = process
         return process
 
     def forget(self) -> None:
-        """Drop what is known: after a fork or an exec, numbers may mean other processes."""
+        """Drop what is known: after a clone or an exec, numbers may mean other processes."""
         for process in self._by_number.values():
             process.memory.close()
         self._by_thread.clear()
@@ -56,7 +71,7 @@ class Processes:
 
 
 def descendants(of: int) -> list[int]:
-    """Return the living descendants of a process, parents before children."""
+    """Return the descendants of a process, parents before children, zombies among them."""
     found: list[int] = []
     waiting = [of]
     while waiting:

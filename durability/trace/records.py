@@ -8,9 +8,12 @@ Not recorded, because neither a kill nor a recovery distinguishes them: reads, p
 times, extended attributes.
 """
 
-from typing import Final
+import os
+from typing import Annotated, Final
 
 import msgspec
+
+Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -36,9 +39,9 @@ class Write(Record, frozen=True):
     thread: int
     file: int
     path: bytes
-    offset: int
+    offset: Unsigned
     data: bytes
-    asked: int
+    asked: Unsigned
     torn: bool = False
     flags: int = 0
 
@@ -49,7 +52,7 @@ class Truncate(Record, frozen=True):
     thread: int
     file: int
     path: bytes
-    size: int
+    size: Unsigned
 
 
 class Allocate(Record, frozen=True):
@@ -59,8 +62,8 @@ class Allocate(Record, frozen=True):
     file: int
     path: bytes
     mode: int
-    offset: int
-    length: int
+    offset: Unsigned
+    length: Unsigned
 
 
 class Rename(Record, frozen=True):
@@ -151,8 +154,8 @@ class Refused(Record, frozen=True):
 class Kill(Record, frozen=True):
     """SIGKILL was sent, `offset` bytes into the write stream and `calls` changes of names later."""
 
-    offset: int
-    calls: int
+    offset: Unsigned
+    calls: Unsigned
     torn: bool
 
 
@@ -175,7 +178,7 @@ AnyRecord = (
     | Kill
 )
 
-CHANGES_OF_NAMES_OR_SIZES: Final = (
+_CHANGES: Final = (
     Truncate,
     Allocate,
     Rename,
@@ -185,4 +188,10 @@ CHANGES_OF_NAMES_OR_SIZES: Final = (
     MakeDirectory,
     RemoveDirectory,
 )
-"""With an `Open` that creates or truncates: what `Kill.calls` counts."""
+
+
+def is_change(record: AnyRecord) -> bool:
+    """Tell whether a record changed names or sizes, other than by a write: what `calls` count."""
+    if isinstance(record, Open):
+        return record.created or bool(record.flags & os.O_TRUNC)
+    return isinstance(record, _CHANGES)

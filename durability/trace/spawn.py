@@ -16,46 +16,59 @@ from durability.trace.filter import BASE, Filter
 
 _HIGH_NUMBERS: Final = 1024
 """How many descriptors above BASE a target gets at least, where its hard limit allows."""
+REFUSAL_BYTES_MAX: Final = 4096
 
 
 class Child(NamedTuple):
-    """A started target: its process, a descriptor of it, its listener and its output pipes."""
+    """A started target: its process, a descriptor of it, its listener and its output pipes.
+
+    `refusal` is a socket that closes as the program begins; before that it may say why it cannot.
+    """
 
     process: int
     descriptor: int
     listener: int
     stdout: int
     stderr: int
+    refusal: int
 
 
 def spawn(launch: Launch, filter_: Filter) -> Child:
     """Start a target under a filter; it dies with the thread that calls this.
 
-    Raises MechanismError where the kernel refuses the filter, or the program cannot be executed.
+    Raises MechanismError where the kernel refuses the filter.
     """
     ours, theirs = socket.socketpair()
     stdout, stdout_write = os.pipe()
     stderr, stderr_write = os.pipe()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # or the child would print what we have buffered
     supervisor = os.getpid()
     process = os.fork()
     if not process:
+        ours.close()
+        os.close(stdout)
+        os.close(stderr)
         _become(launch, filter_, supervisor, theirs, stdout_write, stderr_write)
     theirs.close()
     os.close(stdout_write)
     os.close(stderr_write)
-    with ours:
-        message, descriptors, *_ = socket.recv_fds(ours, 4096, 1)
-        # The other end closes at exec; it speaks before only where that failed.
-        refusal = ours.recv(4096) if descriptors and isinstance(launch, Command) else b""
-    if not descriptors or refusal:
-        for descriptor in (*descriptors, stdout, stderr):
-            os.close(descriptor)
+    message, descriptors, *_ = socket.recv_fds(ours, REFUSAL_BYTES_MAX, 1)
+    if not descriptors:
+        ours.close()
+        os.close(stdout)
+        os.close(stderr)
         os.waitpid(process, 0)
-        reason = (refusal or message).decode("utf-8", "replace") or "it ended at once"
-        raise MechanismError(f"the target cannot be started under the tracer: {reason}")
+        raise refused(message)
     for pipe in (stdout, stderr):
         os.set_blocking(pipe, False)
-    return Child(process, os.pidfd_open(process), descriptors[0], stdout, stderr)
+    return Child(process, os.pidfd_open(process), descriptors[0], stdout, stderr, ours.detach())
+
+
+def refused(reason: bytes) -> MechanismError:
+    """Return the error that says why a target did not begin."""
+    text = reason.decode("utf-8", "replace") or "it ended at once"
+    return MechanismError(f"the target cannot be started under the tracer: {text}")
 
 
 def _become(
@@ -73,10 +86,12 @@ def _become(
         if os.getppid() != supervisor:
             os._exit(status)  # the supervisor died before we could tie ourselves to it
         os.setsid()
+        system.become_readable()
         _restore_signals()
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
+            os.close(source)
         _raise_descriptor_limit()
         listener = filter_.install()
         socket.send_fds(handover, [b"listener"], [listener])
@@ -89,10 +104,10 @@ def _become(
         handover.close()
         launch.function()
         status = 0
-    except BaseException:  # noqa: BLE001 - nothing may unwind into the supervisor's own code
+    except BaseException as error:  # noqa: BLE001 - nothing may unwind into the supervisor's own code
         text = traceback.format_exc()
         with suppress(OSError):
-            handover.send(text.splitlines()[-1].encode())
+            handover.send(str(error).encode()[:REFUSAL_BYTES_MAX])
         os.write(2, text.encode("utf-8", "replace"))
         status = 1
     finally:

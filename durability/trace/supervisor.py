@@ -14,8 +14,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -24,23 +24,40 @@ import msgspec
 
 from durability.targets.contract import Launch
 from durability.trace import system
-from durability.trace.file_calls import LET_RUN, FileCalls
+from durability.trace.descriptor_calls import DescriptorCalls
+from durability.trace.file_calls import FileCalls
 from durability.trace.files import Files
 from durability.trace.filter import NUMBER, Filter
 from durability.trace.kill_order import KillOrder
 from durability.trace.name_calls import NameCalls
-from durability.trace.notification import Listener, Notification
+from durability.trace.notification import LET_RUN, Listener, Notification
 from durability.trace.paths import Paths
+from durability.trace.process_calls import ProcessCalls
 from durability.trace.processes import Process, Processes, descendants
 from durability.trace.records import AnyRecord, Open, Write
-from durability.trace.spawn import Child, spawn
+from durability.trace.spawn import REFUSAL_BYTES_MAX, Child, refused, spawn
 from durability.trace.tape import KillReached, Tape
 from durability.trace.trace import Trace
 from durability.trace.tree import initial_records
 
 _STDERR_BYTES_MAX: Final = 16384
-_POLL_MS_MAX: Final = 1000
-_SWEEP_S: Final = 0.001
+_TICK_S: Final = 0.05
+"""How often, at least, the deadline and locks that nobody holds any more are looked at."""
+_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_HANDLED_AS: Final = {
+    **dict.fromkeys(("vfork",), "fork"),
+    **dict.fromkeys(("execveat",), "execve"),
+    **dict.fromkeys(("setreuid", "setresuid", "setfsuid"), "setuid"),
+    **dict.fromkeys(("pivot_root", "mount"), "chroot"),
+    **dict.fromkeys(("io_uring_setup", "io_setup"), "refuse"),
+}
+_COPIES: Final = {
+    "copy_file_range": errno.EXDEV,
+    "splice": errno.EINVAL,
+    "sendfile": errno.EINVAL,
+    "ioctl": errno.EOPNOTSUPP,
+}
 
 Handler = Callable[[Notification, Process], int]
 
@@ -100,15 +117,14 @@ class Supervisor:
         began = time.monotonic()
         watched = os.path.realpath(os.fsencode(root))
         initial = initial_records(watched)
-        child = spawn(launch, self._filter)
-        umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
-        supervision = _Supervision(child, watched, order)
-        try:
-            before = supervision.number(initial)
-            supervision.follow(began + deadline_s, self._control)
-        finally:
-            status = supervision.end()
-            os.umask(umask)
+        with _signal_mask(signal.SIG_BLOCK, _INTERRUPTS) as mask:
+            supervision = _Supervision(spawn(launch, self._filter), watched, order)
+            try:
+                before = supervision.number(initial)
+                with _signal_mask(signal.SIG_SETMASK, mask):
+                    supervision.follow(began + deadline_s, self._control)
+            finally:
+                status = supervision.end()
         trace = Trace(before, supervision.tape.records)
         return Run(
             trace,
@@ -121,20 +137,40 @@ class Supervisor:
         )
 
 
+@contextmanager
+def _signal_mask(how: int, signals: Iterable[int]) -> Iterator[set[int]]:
+    """Set the signal mask for a while; the value is the mask as it was."""
+    mask = {int(number) for number in signal.pthread_sigmask(how, signals)}
+    try:
+        yield mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 class _Supervision:
     """One running target."""
 
     def __init__(self, child: Child, root: bytes, order: KillOrder | None) -> None:
         self._child = child
+        self._umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
         self._listener = Listener(child.listener)
         self._processes = Processes(self._listener)
         self._files = Files(lambda: descendants(os.getpid()))
         self.tape = Tape(order)
         self.stderr = b""
+        self._pipes = {
+            child.refusal: self._hear_refusal,
+            child.stdout: self._hear_stdout,
+            child.stderr: self._hear_stderr,
+        }
         paths = Paths(root)
-        on_files = FileCalls(self._listener, paths, self._processes, self._files, self.tape)
-        on_names = NameCalls(paths, self._files, self.tape, on_files)
-        self._handlers = _handlers(on_files, on_names)
+        descriptors = DescriptorCalls(self._listener, self._files, self.tape)
+        self._handlers = _handlers(
+            FileCalls(paths, self._files, self.tape, descriptors),
+            NameCalls(paths, self._files, self.tape),
+            descriptors,
+            ProcessCalls(self._processes, self._files, self.tape),
+        )
 
     def number(self, initial: list[tuple[AnyRecord, os.stat_result | None]]) -> list[AnyRecord]:
         """Give the files that were there before the numbers by which the run will know them."""
@@ -152,42 +188,40 @@ class _Supervision:
         child = self._child
         poll = select.poll()
         # In this order: what was printed before a call is heard before the call is performed.
-        poll.register(child.stdout, select.POLLIN)
-        poll.register(child.stderr, select.POLLIN)
-        poll.register(child.listener, select.POLLIN)
-        poll.register(child.descriptor, select.POLLIN)
+        for descriptor in (*self._pipes, child.listener, child.descriptor):
+            poll.register(descriptor, select.POLLIN)
         if control is not None:
             poll.register(control, select.POLLIN)
         only_a_call = [(child.listener, select.POLLIN)]
-        try:
-            while time.monotonic() < deadline:
-                events = poll.poll(_POLL_MS_MAX)
+        tick = 0.0
+        with suppress(KillReached):
+            while (now := time.monotonic()) < deadline:
+                if now >= tick:
+                    tick = now + _TICK_S
+                    if self._files.locks_in_use:
+                        self._files.release_unheld()
+                events = poll.poll(_TICK_S * 1000)
                 if events == only_a_call:
                     self._answer()
                 elif not self._hear(events, poll, control):
                     return
-        except KillReached:
-            return
 
     def _hear(self, events: list[tuple[int, int]], poll: select.poll, control: int | None) -> bool:
         """Take in what poll(2) found, output before calls; tell whether the target goes on."""
-        child = self._child
-        ended = False
         for descriptor, event in events:
-            if descriptor == control:
+            if descriptor in self._pipes:
+                if not self._pipes[descriptor]():
+                    poll.unregister(descriptor)
+            elif descriptor == self._child.listener:
+                if event & select.POLLIN:
+                    self._answer()
+                else:
+                    poll.unregister(descriptor)  # nobody is left to call; the last one is ending
+            elif descriptor == control:
                 raise Stopped
-            if descriptor == child.stdout:
-                if not self.tape.hear(descriptor):
-                    poll.unregister(descriptor)
-            elif descriptor == child.stderr:
-                if not self._hear_stderr():
-                    poll.unregister(descriptor)
-            elif descriptor == child.listener and event & select.POLLIN:
-                self._answer()
-                return True  # a call still waited: whatever has ended, the run has not
             else:
-                ended = True
-        return not ended
+                return False
+        return True
 
     def _answer(self) -> None:
         """Perform one waiting call and answer it."""
@@ -207,6 +241,9 @@ class _Supervision:
         elif result == LET_RUN:
             self._listener.let_run(call.id)
 
+    def _hear_stdout(self) -> bool:
+        return self.tape.hear(self._child.stdout)
+
     def _hear_stderr(self) -> bool:
         try:
             data = os.read(self._child.stderr, _STDERR_BYTES_MAX)
@@ -215,6 +252,11 @@ class _Supervision:
         self.stderr = (self.stderr + data)[-_STDERR_BYTES_MAX:]
         return bool(data)
 
+    def _hear_refusal(self) -> bool:
+        if reason := os.read(self._child.refusal, REFUSAL_BYTES_MAX):
+            raise refused(reason)
+        return False
+
     def end(self) -> int:
         """Kill what still lives, hear its last words, let go; return the first process's status.
 
@@ -222,34 +264,32 @@ class _Supervision:
         process without listener fails with ENOSYS, and the process would go on.
         """
         child = self._child
-        with suppress(ProcessLookupError):
+        lived = not _is_readable(child.descriptor)
+        if lived:
             signal.pidfd_send_signal(child.descriptor, signal.SIGKILL)
         _, status = os.waitpid(child.process, 0)
         sweep()
-        while not self._listener.has_no_users():
-            sweep()
-            time.sleep(_SWEEP_S)
-        while self.tape.hear(child.stdout) and _is_readable(child.stdout):
-            pass
-        while self._hear_stderr() and _is_readable(child.stderr):
-            pass
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        for descriptor in (child.stdout, child.stderr):
+            while _is_readable(descriptor) and self._pipes[descriptor]():
+                pass
+        if lived and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             self.tape.kill()
         self._files.close()
         self._processes.forget()
-        for descriptor in (child.listener, child.descriptor, child.stdout, child.stderr):
+        os.umask(self._umask)
+        for descriptor in child[1:]:
             os.close(descriptor)
         return status
 
 
 def sweep() -> None:
     """Kill and reap every descendant of this process; orphans have become its children."""
-    for process in descendants(os.getpid()):
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:
+            for process in descendants(os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def _is_readable(descriptor: int) -> bool:
@@ -258,32 +298,20 @@ def _is_readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _handlers(on_files: FileCalls, on_names: NameCalls) -> dict[int, Handler]:
+def _handlers(*owners: object) -> dict[int, Handler]:
     """Return the handler of each notified call by its number."""
-    same = {"syncfs": "sync", "flock": "lock"}
-    forks = ("fork", "vfork", "clone", "execve", "execveat")
-    copies = {
-        "copy_file_range": errno.EXDEV,
-        "splice": errno.EINVAL,
-        "sendfile": errno.EINVAL,
-        "ioctl": errno.EOPNOTSUPP,
-    }
     handlers: dict[int, Handler] = {}
     for name, number in NUMBER.items():
-        if name in copies:
-            handlers[number] = partial(_fail, error=copies[name])
-        elif name in ("io_uring_setup", "io_setup"):
-            handlers[number] = partial(on_files.refuse, name=name)
-        elif name in forks:
-            handlers[number] = on_files.fork
-        elif name != "seccomp":
-            method = same.get(name, name)
-            owner = on_files if hasattr(on_files, method) else on_names
-            handlers[number] = getattr(owner, method)
+        if name in _COPIES:
+            handlers[number] = partial(_fail, error=_COPIES[name])
+            continue
+        method = _HANDLED_AS.get(name, name)
+        for owner in owners:
+            if hasattr(owner, method):
+                handlers[number] = getattr(owner, method)
     return handlers
 
 
-def _fail(call: Notification, process: Process, *, error: int) -> int:
+def _fail(_call: Notification, _process: Process, *, error: int) -> int:
     """Refuse a copy between descriptors: programs fall back to reading and writing."""
-    del call, process
     raise OSError(error, os.strerror(error))

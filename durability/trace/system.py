@@ -6,6 +6,7 @@ from typing import Final
 
 _C: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
@@ -20,6 +21,11 @@ def _checked(result: int, call: str) -> int:
 def set_parent_death_signal(number: int) -> None:
     """Have the kernel send a signal to this process when the *thread* that forked it ends."""
     _checked(_C.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def become_readable() -> None:
+    """Let our own user read this process's memory, even if the process has changed users."""
+    _checked(_C.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def become_child_subreaper() -> None:
@@ -43,6 +49,11 @@ def fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
         _C.fallocate(descriptor, mode, ctypes.c_longlong(offset), ctypes.c_longlong(length)),
         "fallocate",
     )
+
+
+def link(source: bytes, destination: bytes, flags: int) -> None:
+    """linkat(2) on absolute paths: `os.link` does not follow a link where it is asked to."""
+    _checked(_C.linkat(-100, source, -100, destination, flags), "linkat")
 
 
 def rename(source: bytes, destination: bytes, flags: int) -> None:

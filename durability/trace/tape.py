@@ -1,9 +1,14 @@
 """The record of a run as it grows, and the place on it where the run is to be killed."""
 
 import os
+from typing import Final
 
 from durability.trace.kill_order import KillOrder
-from durability.trace.records import AnyRecord, Kill, Output
+from durability.trace.records import AnyRecord, Kill, Output, Write, is_change
+
+_PIPE_BYTES: Final = 1 << 16
+_PIPE_PARTS_MAX: Final = 16
+"""A pipe holds 64 KiB; a target without privilege may enlarge it to 1 MiB."""
 
 
 class KillReached(Exception):  # noqa: N818 - a signal to the supervisor's loop, not an error
@@ -22,54 +27,43 @@ class Tape:
         self.records: list[AnyRecord] = []
         self.written = 0
         self.calls = 0
-        self.torn = False
         self.reached = False
+        self._torn = False
 
-    def note(self, record: AnyRecord) -> None:
-        """Append what changes nothing that a kill leaves: an open, a sync, a mapping."""
+    def add(self, record: AnyRecord) -> None:
+        """Append what was done, other than a write. Raises KillReached where it is due."""
         self.records.append(record)
+        if is_change(record):
+            self.calls += 1
+            order = self.order
+            if order is not None and self.written == order.offset and self.calls >= order.calls > 0:
+                self.reach()
 
-    def change(self, record: AnyRecord) -> None:
-        """Append a change of names or sizes that was made. Raises KillReached where it is due."""
+    def add_write(self, record: Write) -> None:
+        """Append a write that was made; whether to go on is for the caller, who knows the cut."""
         self.records.append(record)
-        self.calls += 1
-        order = self.order
-        if order is not None and self.written == order.offset and self.calls >= order.calls > 0:
-            self._reach()
-
-    def cut(self, length: int, file_offset: int) -> int | None:
-        """Return how many bytes of the coming write are let through before the kill."""
-        if self.order is None:
-            return None
-        return self.order.cut(self.written, length, file_offset)
-
-    def wrote(self, record: AnyRecord, length: int) -> None:
-        """Append a write of `length` bytes that was made."""
-        self.records.append(record)
-        self.written += length
+        self.written += len(record.data)
         self.calls = 0
-
-    def cut_short(self, *, torn: bool) -> None:
-        """Raise KillReached: the write that reaches the position has been made as far as asked."""
-        self.torn = torn
-        self._reach()
 
     def hear(self, descriptor: int) -> bool:
         """Append what the target printed, without waiting; tell whether more may come."""
-        try:
-            data = os.read(descriptor, 1 << 16)
-        except BlockingIOError:
-            return True
-        if data:
-            self.records.append(Output(data))
-        return bool(data)
+        for _ in range(_PIPE_PARTS_MAX):
+            try:
+                data = os.read(descriptor, _PIPE_BYTES)
+            except BlockingIOError:
+                return True
+            if data:
+                self.records.append(Output(data))
+            if len(data) < _PIPE_BYTES:
+                return bool(data)
+        return True
 
-    def kill(self) -> Kill:
-        """Append and return the record of the kill, made at the present position."""
-        record = Kill(self.written, self.calls, self.torn)
-        self.records.append(record)
-        return record
-
-    def _reach(self) -> None:
+    def reach(self, *, torn: bool = False) -> None:
+        """Raise KillReached: the ordered position is reached, perhaps within a write."""
         self.reached = True
+        self._torn = torn
         raise KillReached
+
+    def kill(self) -> None:
+        """Append the record of the kill, made at the present position."""
+        self.records.append(Kill(self.written, self.calls, self._torn))

@@ -4,26 +4,27 @@ The file is zstandard-compressed MessagePack: a header (`magic`, `version`), the
 version is refused by name.
 """
 
-import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import msgspec
 import zstandard
 
 from durability.errors import UnreadableError
 from durability.trace.records import (
-    CHANGES_OF_NAMES_OR_SIZES,
     AnyRecord,
     Kill,
-    Open,
     Output,
     Untraceable,
     Write,
+    is_change,
 )
 from durability.trace.tree import Tree
 
 MAGIC = "durability trace"
 VERSION = 1
+TRACE_BYTES_MAX = 1 << 30
+"""The longest trace that is read, before compression."""
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class Trace(msgspec.Struct, frozen=True):
         for record in self.records:
             if isinstance(record, Write):
                 offset, calls = offset + len(record.data), 0
-            elif _is_change(record):
+            elif is_change(record):
                 calls += 1
                 found.append((offset, calls))
         return found
@@ -73,18 +74,13 @@ class Trace(msgspec.Struct, frozen=True):
     def untraceable(self) -> list[str]:
         """Return the ways around the trace that the run took, each once."""
         return sorted(
-            {
-                f"{record.call} of {record.path.decode('utf-8', 'backslashreplace')}"
-                for record in self.records
-                if isinstance(record, Untraceable)
-            }
+            {_around(record) for record in self.records if isinstance(record, Untraceable)}
         )
 
 
-def _is_change(record: AnyRecord) -> bool:
-    if isinstance(record, Open):
-        return record.created or bool(record.flags & os.O_TRUNC)
-    return isinstance(record, CHANGES_OF_NAMES_OR_SIZES)
+def _around(record: Untraceable) -> str:
+    path = record.path.decode("utf-8", "backslashreplace")
+    return f"{record.call} of {path}" if path else record.call
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -101,10 +97,10 @@ def save(trace: Trace, path: str) -> None:
 
 
 def load(path: str) -> Trace:
-    """Read a trace. Raises UnreadableError."""
+    """Read a trace, of at most `TRACE_BYTES_MAX`. Raises UnreadableError."""
     try:
-        with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
-            document = msgspec.msgpack.decode(reader.read(), type=_File)
+        with open(path, "rb") as file:
+            document = msgspec.msgpack.decode(_decompressed(file), type=_File)
         if document.magic != MAGIC or document.version != VERSION:
             raise UnreadableError(
                 f"{path}: a {document.magic!r} of version {document.version}; "
@@ -113,5 +109,15 @@ def load(path: str) -> Trace:
         return msgspec.msgpack.decode(document.trace, type=Trace)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror}") from error
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableError(f"{path}: not a trace: {error}") from error
+
+
+def _decompressed(file: BinaryIO) -> bytes:
+    """Decompress, part by part: a short file may claim to hold any length."""
+    content = bytearray()
+    for part in zstandard.ZstdDecompressor().read_to_iter(file):
+        content += part
+        if len(content) > TRACE_BYTES_MAX:
+            raise ValueError(f"it is longer than {TRACE_BYTES_MAX} bytes")
+    return bytes(content)

@@ -1,9 +1,11 @@
 """The tree that a trace leaves, rebuilt in memory, and its comparison with a disk."""
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
+from durability.errors import MechanismError
 from durability.trace.records import (
     Allocate,
     AnyRecord,
@@ -19,6 +21,9 @@ from durability.trace.records import (
 )
 
 Value = TypeVar("Value")
+
+FILE_BYTES_MAX: Final = 1 << 30
+"""The longest file that is replayed, holes included."""
 
 _KEEP_SIZE: Final = 0x01
 _PUNCH_HOLE: Final = 0x02
@@ -38,7 +43,7 @@ class Tree:
 
     def __init__(self, records: Iterable[AnyRecord] = ()) -> None:
         self.files: dict[bytes, int] = {}
-        self.contents: dict[int, bytearray] = {}
+        self.contents: defaultdict[int, bytearray] = defaultdict(bytearray)
         self.links: dict[bytes, bytes] = {}
         self.directories: set[bytes] = set()
         self._changes: dict[type[AnyRecord], Callable[[Any], None]] = {
@@ -64,12 +69,11 @@ class Tree:
 
     def _write(self, record: Write) -> None:
         content = self.contents[record.file]
-        if len(content) < record.offset:
-            content.extend(bytes(record.offset - len(content)))
+        _extend(content, record.offset)
         content[record.offset : record.offset + len(record.data)] = record.data
 
     def _open(self, record: Open) -> None:
-        content = self.contents.setdefault(record.file, bytearray())
+        content = self.contents[record.file]
         if record.created and record.path:
             self.files[record.path] = record.file
         if record.flags & os.O_TRUNC:
@@ -78,7 +82,7 @@ class Tree:
     def _truncate(self, record: Truncate) -> None:
         content = self.contents[record.file]
         del content[record.size :]
-        content.extend(bytes(record.size - len(content)))
+        _extend(content, record.size)
 
     def _allocate(self, record: Allocate) -> None:
         content = self.contents[record.file]
@@ -87,10 +91,12 @@ class Tree:
             del content[record.offset : end]
             return
         if record.mode & _INSERT_RANGE:
-            content[record.offset : record.offset] = bytes(record.length)
+            behind = content[record.offset :]
+            _extend(content, len(content) + record.length)
+            content[record.offset :] = bytes(record.length) + behind
             return
-        if not record.mode & _KEEP_SIZE and len(content) < end:
-            content.extend(bytes(end - len(content)))
+        if not record.mode & _KEEP_SIZE:
+            _extend(content, end)
         if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
             end = min(end, len(content))
             content[record.offset : end] = bytes(max(0, end - record.offset))
@@ -151,21 +157,24 @@ class Tree:
             ("file", self.files.keys(), files),
             ("symbolic link", self.links.keys(), links.keys()),
         ):
-            found += [f"{kind} {_shown(path)} is not on disk" for path in sorted(ours - theirs)]
-            found += [f"{kind} {_shown(path)} is not in the trace" for path in theirs - ours]
-        for path in self.files.keys() & files:
+            for missing, where in ((ours - theirs, "on disk"), (theirs - ours, "in the trace")):
+                found += [f"{kind} {_shown(path)} is not {where}" for path in sorted(missing)]
+        for path in sorted(self.files.keys() & files):
             found += self._content_differences(root, path)
         found += [
             f"symbolic link {_shown(path)} leads elsewhere"
-            for path in self.links.keys() & links.keys()
+            for path in sorted(self.links.keys() & links.keys())
             if self.links[path] != links[path]
         ]
         return found
 
     def _content_differences(self, root: bytes, path: bytes) -> list[str]:
         expected = self.contents[self.files[path]]
-        with open(os.path.join(root, path), "rb") as file:
-            content = file.read()
+        try:
+            with open(os.path.join(root, path), "rb") as file:
+                content = file.read()
+        except OSError as error:
+            return [f"file {_shown(path)} cannot be read: {error.strerror}"]
         if content == expected:
             return []
         pairs = zip(content, expected, strict=False)
@@ -177,6 +186,16 @@ class Tree:
             f"and differs from byte {first}"
         )
         return [text]
+
+
+def _extend(content: bytearray, size: int) -> None:
+    """Fill a file up with zeros to a size. Raises MechanismError where it is beyond memory."""
+    if size > FILE_BYTES_MAX:
+        raise MechanismError(
+            f"a file of {size} bytes was made; up to {FILE_BYTES_MAX} a trace can be replayed"
+        )
+    if len(content) < size:
+        content.extend(bytes(size - len(content)))
 
 
 def _taken(names: dict[bytes, Value], path: bytes) -> dict[bytes, Value]:

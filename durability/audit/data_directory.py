@@ -1,0 +1,53 @@
+"""A directory that is only read: its names once, its files whole."""
+
+import os
+import stat
+from io import FileIO
+
+from durability.audit.cursor import MalformedError
+from durability.errors import UnreadableError
+
+
+class DataDirectory:
+    """The files of one directory, by name in sorted order; changes nothing on disk.
+
+    Raises:
+        UnreadableError: there is no such directory, or it may not be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self.names = tuple(sorted(os.listdir(path)))
+        except OSError as error:
+            raise UnreadableError(
+                f"{printable(path)}: {error.strerror}; give a data directory that you may read"
+            ) from error
+
+    def read(self, name: str) -> bytes:
+        """Return a file's whole content.
+
+        Raises:
+            MalformedError: it is not a regular file.
+            UnreadableError: it is gone or may not be read.
+        """
+        # Without O_NONBLOCK the open of a FIFO waits for a writer that never comes.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = os.open(os.path.join(self.path, name), flags)
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise MalformedError(0, "not a regular file")
+                return FileIO(descriptor, closefd=False).readall()
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise UnreadableError(
+                f"{printable(self.path)}/{name}: {error.strerror}; stop the node and audit as a"
+                " user who may read its files"
+            ) from error
+
+
+def printable(name: str) -> str:
+    """Return a file name as text that every encoder takes, whatever its bytes are."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,69 @@
+"""Auditing a data directory, whichever format it has."""
+
+from typing import Final
+
+from durability.audit import raft_v2, raftcr
+from durability.audit.data_directory import DataDirectory, printable
+from durability.audit.raft_v2 import read_raft_v2
+from durability.audit.raftcr import read_raftcr
+from durability.audit.recovered import DirectoryAudit, Format, RecoveredDirectory
+from durability.audit.verdict import Verdict
+
+__all__ = ["DirectoryAudit", "RecoveredDirectory", "audit_directory", "read_directory"]
+
+_FILE_SYSTEMS_OWN: Final = "lost+found"
+
+
+def audit_directory(path: str, *, recovered: bool = False) -> DirectoryAudit:
+    """Judge a directory at rest, or one that its node has `recovered`; change nothing in it.
+
+    At rest a left-over temporary and an unfinished tail are notes: recovery is entitled to them.
+    Recovered, they are violations. A whole but wrong tail at rest is inconclusive: an unfinished
+    batch of one power cut and rot in an acknowledged one look alike.
+
+    Raises:
+        UnreadableError: the directory or a file in it is missing or may not be read.
+    """
+    return read_directory(path, recovered=recovered).audit
+
+
+def read_directory(path: str, *, recovered: bool = False) -> RecoveredDirectory:
+    """As `audit_directory`, with the log's entries and the snapshot that were found.
+
+    Raises:
+        UnreadableError: as `audit_directory`.
+    """
+    directory = DataDirectory(path)
+    names = frozenset(directory.names) - {_FILE_SYSTEMS_OWN}
+    ours = frozenset(filter(_is_v2, names))
+    theirs = frozenset(filter(_is_raftcr, names))
+    if ours - theirs and theirs - ours:
+        found = _unread(path, "unknown", "holds files of both formats: neither was read")
+    elif theirs - ours:
+        found = read_raftcr(directory, recovered=recovered)
+    elif ours:
+        found = read_raft_v2(directory, recovered=recovered)
+    elif names:
+        found = _unread(path, "unknown", "holds no file of a Raft node")
+    else:
+        found = _unread(path, "empty", "holds nothing yet, as before a node's first start")
+    found.audit.notes.extend(
+        f"{printable(name)}: not a file of a Raft node, not read"
+        for name in sorted(names - ours - theirs)
+    )
+    return found
+
+
+def _unread(path: str, form: Format, note: str) -> RecoveredDirectory:
+    verdict: Verdict = "held" if form == "empty" else "inconclusive"
+    return RecoveredDirectory(
+        DirectoryAudit(path=printable(path), format=form, verdict=verdict, notes=[note])
+    )
+
+
+def _is_v2(name: str) -> bool:
+    return name in raft_v2.FILES or raft_v2.SEGMENT_NAME.fullmatch(name) is not None
+
+
+def _is_raftcr(name: str) -> bool:
+    return name in raftcr.FILES or raftcr.LOG_NAME.fullmatch(name) is not None

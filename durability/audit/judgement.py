@@ -1,0 +1,97 @@
+"""What one recovery amounts to: how it ended, what it found, and what had been promised."""
+
+import signal
+from collections.abc import Container, Iterable
+from typing import Final
+
+import msgspec
+
+from durability.audit.directory import audit_directory
+from durability.audit.guarantees import breach
+from durability.audit.ledger import Ledger
+from durability.audit.raft_promises import RaftPromises
+from durability.audit.recovered import DirectoryAudit
+from durability.audit.violation import Violation
+from durability.recovery.recovery import Recovery
+from durability.targets.contract import Target
+
+_WORDS_BYTES_MAX: Final = 300
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """`acknowledged` and `lost` count items; `faults` are reasons why nothing is shown."""
+
+    acknowledged: int
+    lost: int
+    violations: list[Violation]
+    faults: list[str]
+    notes: list[str]
+
+
+def audit_before(target: Target, directory: str) -> DirectoryAudit | None:
+    """Audit what the crash left, before recovery changes it; None for a format not known here."""
+    return audit_directory(directory) if target.data == "raft" else None
+
+
+def judge(
+    target: Target,
+    lines: Iterable[str],
+    directory: str,
+    before: DirectoryAudit | None,
+    recovery: Recovery,
+    later: Container[str] = (),
+) -> Judgement:
+    """Judge a recovered directory against the lines that its workload had printed.
+
+    `before` is `audit_before` of the same directory; `later` as for `Ledger`. Where recovery did
+    not end well, nothing further is judged: what it did not print may still be there.
+    """
+    ledger = Ledger(target.speech, later)
+    promises = RaftPromises()
+    for line in lines:
+        ledger.hear(line)
+        promises.hear(line)
+    violations: list[Violation] = []
+    lost: list[str] = []
+    faults: list[str] = []
+    if before is not None:
+        violations += before.violations
+    if recovery.outcome != "recovered":
+        violations.append(_not_recovered(recovery, target.recovery_timeout_s))
+    else:
+        lost = ledger.lost(recovery.items, target.order)
+        faults = ledger.faults(recovery.items)
+        violations += ledger.judge(recovery.items, target.order)
+        if before is not None:
+            after = audit_directory(directory, recovered=True)
+            violations += after.violations
+            violations += promises.judge(recovery.lines, before, after)
+        violations += _own_audit(target, directory, ledger)
+    return Judgement(len(ledger.acknowledged), len(lost), violations, faults, ledger.notes)
+
+
+def _not_recovered(recovery: Recovery, timeout_s: float) -> Violation:
+    last_words = recovery.stderr.strip()[-_WORDS_BYTES_MAX:] or "it printed no error"
+    match recovery.outcome:
+        case "hung":
+            return breach("recovery-hung", f"it was still running after {timeout_s:g} s")
+        case "signalled":
+            number = recovery.signal or 0
+            name = signal.Signals(number).name if number in _SIGNALS else str(number)
+            return breach("recovery-signalled", f"it died of {name}: {last_words}")
+        case _:
+            return breach("recovery-failed", f"it exited with {recovery.exit_status}: {last_words}")
+
+
+_SIGNALS: Final = frozenset(int(number) for number in signal.Signals)
+
+
+def _own_audit(target: Target, directory: str, ledger: Ledger) -> list[Violation]:
+    """Run the target's own audit, whose exception is a violation."""
+    if target.audit is None:
+        return []
+    try:
+        target.audit(directory, list(ledger.acknowledged))
+    except Exception as error:  # noqa: BLE001 - raising anything is how it reports a violation
+        return [breach("audit", f"{type(error).__name__}: {error}")]
+    return []

@@ -1,0 +1,4 @@
+"""Many runs.
+
+Independent, seeded work items go in; their results come out as they are done.
+"""

@@ -1,0 +1,88 @@
+"""A finished command's result: the one object that every form of report is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from durability.audit.verdict import Verdict
+from durability.audit.violation import Violation
+from durability.errors import ExitStatus, UnreadableError
+
+_EXIT = {
+    "held": ExitStatus.HELD,
+    "violation": ExitStatus.VIOLATION,
+    "inconclusive": ExitStatus.INCONCLUSIVE,
+}
+
+
+@dataclass
+class Result:
+    """What a command found.
+
+    `figures` are the command's own keys of its JSON, numbers and lists; `reasons` say why a part is
+    inconclusive; `notes` are what a reader must know to understand the figures; `known` are
+    violations that a baseline lists and that therefore do not fail the run.
+    """
+
+    command: str
+    seed: int | None = None
+    elapsed_s: float = 0.0
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
+    known: list[Violation] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """A violation wins over an inconclusive part."""
+        if self.violations:
+            return "violation"
+        return "inconclusive" if self.reasons else "held"
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """What the command says to the shell."""
+        return _EXIT[self.verdict]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {
+            "command": self.command,
+            "verdict": self.verdict,
+            "seed": self.seed,
+            "elapsed_s": round(self.elapsed_s, 3),
+            **self.figures,
+            "violations": msgspec.to_builtins(self.violations),
+            "known": msgspec.to_builtins(self.known),
+            "reasons": self.reasons,
+            "notes": self.notes,
+        }
+
+    def set_aside(self, baseline: "Baseline") -> None:
+        """Move the violations that a baseline knows out of the verdict."""
+        self.known += [found for found in self.violations if baseline.knows(found)]
+        self.violations = [found for found in self.violations if not baseline.knows(found)]
+
+
+class Baseline(msgspec.Struct):
+    """Known findings: the JSON of an earlier run, or any object with such `violations`."""
+
+    violations: list[Violation]
+
+    @classmethod
+    def load(cls, path: str) -> "Baseline":
+        """Read a baseline. Raises UnreadableError."""
+        try:
+            with open(path, "rb") as file:
+                return msgspec.json.decode(file.read(), type=cls)
+        except OSError as error:
+            raise UnreadableError(f"{path}: {error.strerror}") from error
+        except msgspec.MsgspecError as error:
+            raise UnreadableError(f"{path}: not the JSON of an earlier run: {error}") from error
+
+    def knows(self, violation: Violation) -> bool:
+        """Tell whether a violation of the same kind is listed."""
+        return any(known.kind == violation.kind for known in self.violations)

@@ -1,0 +1,145 @@
+"""A result on the terminal: what was done, what was broken, and last the verdict in one sentence.
+
+Nothing here needs colour, width or a terminal. What a program under test printed is shown as text:
+it is never read as markup, and its control characters are shown as escapes.
+"""
+
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from durability.audit.verdict import Verdict
+from durability.audit.violation import Violation
+from durability.report.figures import facts, tables
+from durability.report.result import Result
+from durability.report.wording import conclusion, visible
+
+_STYLES: Final[dict[Verdict, str]] = {
+    "held": "bold green",
+    "violation": "bold red",
+    "inconclusive": "bold yellow",
+}
+_REFRESH_INTERVAL_S: Final = 0.1
+
+
+def show(result: Result, console: Console) -> None:
+    """Print the summary of a finished command."""
+    _Summary(console).print(result)
+
+
+class _Summary:
+    """The parts of a summary, each printed as it is met."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def print(self, result: Result) -> None:
+        self._line(f"durability {result.command}", "bold")
+        self._grid(facts(result))
+        for table in tables(result):
+            self._heading(table.name, "bold")
+            self._grid([table.columns, *table.rows])
+        for violation in result.violations:
+            self._violation("VIOLATION", violation, _STYLES["violation"])
+        for violation in result.known:
+            self._violation("KNOWN", violation, "bold")
+        self._list("Inconclusive because", result.reasons)
+        self._list("Notes", result.notes)
+        self._heading(conclusion(result), _STYLES[result.verdict])
+
+    def _violation(self, heading: str, violation: Violation, style: str) -> None:
+        self._heading(f"{heading} {violation.kind}", style)
+        self._grid([("guarantee", violation.invariant), ("seen", violation.message)])
+        if violation.reproduce:
+            self._line(f"  reproduce  {violation.reproduce}")
+
+    def _list(self, heading: str, items: list[str]) -> None:
+        if items:
+            self._heading(heading, "bold")
+            self._grid(("-", item) for item in items)
+
+    def _heading(self, text: str, style: str) -> None:
+        self._console.print()
+        self._line(text, style)
+
+    def _line(self, text: str, style: str = "") -> None:
+        """Print one line, whatever the width, so that it can be copied as one."""
+        self._console.print(self._text(text, style), soft_wrap=True)
+
+    def _grid(self, rows: Iterable[tuple[str, ...]]) -> None:
+        """Print rows in columns, set in from the margin; long cells are wrapped in theirs."""
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for row in rows:
+            grid.add_row(*map(self._text, row))
+        self._console.print(Padding.indent(grid, 2))
+
+    def _text(self, text: str, style: str = "") -> Text:
+        """Return foreign text as it can be shown, in the characters that the console can print."""
+        encoding = self._console.encoding
+        shown = visible(text).encode(encoding, "backslashreplace").decode(encoding)
+        return Text(shown, style)
+
+
+class CrashProgress:
+    """How a crash loop gets on, on a terminal; silent where the console is none.
+
+    A context manager, called with each cycle. The loop forks its workers while it is shown, so it
+    draws when called and never from a thread, and leaves their standard output alone.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        self._progress = Progress(
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=total)
+        self._began_s = self._drawn_s = time.monotonic()
+        self._cycles = self._landed = self._torn = self._acknowledged = self._violating = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, *, landed: bool, torn: bool, acknowledged: int, violating: bool) -> None:
+        """Count one finished cycle; `violating` says that it found a violation."""
+        self._cycles += 1
+        self._landed += landed
+        self._torn += torn
+        self._acknowledged += acknowledged
+        self._violating += violating
+        now_s = time.monotonic()
+        due = now_s - self._drawn_s >= _REFRESH_INTERVAL_S
+        if due:
+            self._drawn_s = now_s
+        self._progress.update(
+            self._task, completed=self._cycles, description=self._counts(now_s), refresh=due
+        )
+
+    def _counts(self, now_s: float) -> str:
+        rate = self._cycles / max(now_s - self._began_s, 1e-3)
+        return (
+            f"{self._landed:,} landed, {self._torn:,} torn, {self._acknowledged:,} acknowledged,"
+            f" {self._violating:,} violating, {rate:.0f} kills/s"
+        )

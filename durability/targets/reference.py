@@ -1,0 +1,151 @@
+"""The built-in target: our own Raft node as a single voter, forked from the warmed process.
+
+Its endless workload bootstraps, elects itself and proposes commands one by one, in small batches
+and now and then one that is larger than a page; segments rotate, snapshots compact the log, and the
+node is closed and opened again. What it prints is what `durability.audit.raft_promises` reads.
+"""
+
+import os
+import random
+import re
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from typing import Final
+
+from durability.targets.contract import Call, Speech, Target
+from raft import Config, Node, Peer, PeerRole
+from raft.effects import Applied, RoleChanged
+from raft.election import Role
+
+STREAM_BYTES: Final = 48 * 1024
+"""How far the stream is explored: several segments, snapshots and restarts."""
+
+_CONFIG: Final = Config(
+    node_id=1,
+    election_timeout_ticks_min=2,
+    election_timeout_ticks_max=4,
+    max_segment_bytes=9000,
+    snapshot_threshold_entries=96,
+    random_seed=1,
+)
+_PEERS: Final = (Peer(1, PeerRole.VOTER, "127.0.0.1:7001"),)
+_BATCH_COMMANDS_MAX: Final = 3
+_COMMAND_BYTES: Final = (16, 160)
+_LARGE_COMMAND_BYTES: Final = (5000, 9000)
+_LARGE_EVERY: Final = 40
+_RESTART_EVERY: Final = 150
+_TICKS_MAX: Final = 100
+
+
+def target() -> Target:
+    """Return the built-in node as a target."""
+    return Target(
+        name="reference",
+        workload=lambda directory: Call(partial(_work, directory)),
+        recovery=lambda directory: Call(partial(_recover, directory)),
+        speech=Speech(
+            acknowledged=re.compile(r"^ack (?P<id>.+)$"),
+            announced=re.compile(r"^item (?P<id>.+)$"),
+            recovered=re.compile(r"^item (?P<id>.+)$"),
+        ),
+        tear="byte",
+        stream_bytes=STREAM_BYTES,
+        data="raft",
+    )
+
+
+class Names:
+    """A state machine that remembers the name of each command, in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def apply(self, index: int, command: bytes) -> str:
+        """Append the command's name and return it."""
+        del index
+        name = name_of(command)
+        self.names.append(name)
+        return name
+
+    def snapshot(self) -> list[bytes]:
+        """Return the names, a line each."""
+        return ["".join(f"{name}\n" for name in self.names).encode()]
+
+    def restore(self, chunks: Iterator[bytes]) -> None:
+        """Take the names from a snapshot."""
+        self.names = b"".join(chunks).decode().splitlines()
+
+
+def name_of(command: bytes) -> str:
+    """Return a short name that no other content has: number, length and checksum."""
+    number = command[:8].decode("ascii", "replace").lstrip("0")
+    return f"{number}.{len(command)}.{zlib.crc32(command):08x}"
+
+
+def _commands() -> Iterator[bytes]:
+    """Yield the commands of the workload, the same ones each time."""
+    chance = random.Random(0)
+    for number in count(1):
+        sizes = _COMMAND_BYTES if number % _LARGE_EVERY else _LARGE_COMMAND_BYTES
+        yield b"%08d" % number + chance.randbytes(chance.randint(*sizes))
+
+
+def _work(directory: str) -> None:
+    """Run the workload until killed."""
+    commands = _commands()
+    chance = random.Random(1)
+    while True:
+        with Node(_CONFIG, Names(), directory) as node:
+            if not node.peers:
+                node.bootstrap(_PEERS)
+                _say("bootstrapped")
+            _elect(node)
+            for _ in range(_RESTART_EVERY):
+                batch = [next(commands) for _ in range(chance.randint(1, _BATCH_COMMANDS_MAX))]
+                _say(*(f"item {name_of(command)}" for command in batch))
+                node.propose_many(batch)
+                _say(*(f"ack {name}" for name in _applied(node)))
+
+
+def _recover(directory: str) -> None:
+    """Open the node, say what it has, have it lead again and take one proposal."""
+    machine = Names()
+    with Node(_CONFIG, machine, directory) as node:
+        _say(
+            f"state {node.current_term} {node.voted_for or 0} {node.commit_index}"
+            f" {node.first_index} {node.last_index} {node.snapshot_index}"
+        )
+        fresh = not node.peers
+        if fresh:
+            node.bootstrap(_PEERS)
+        _elect(node, say=False)
+        _say(*(f"item {name}" for name in machine.names))
+        if fresh:
+            _say("bootstrapped")
+        if node.is_leader:
+            _say(f"elected {node.current_term}")
+            node.propose(b"%08d after the crash" % (10**8 - 1))
+            _say(*(f"accepted {name}" for name in _applied(node)))
+
+
+def _elect(node: Node, *, say: bool = True) -> None:
+    """Let time pass until the node leads; say each vote, which is durable by then."""
+    for _ in range(_TICKS_MAX):
+        node.tick()
+        for effect in node.take_effects():
+            if say and isinstance(effect, RoleChanged) and effect.role is Role.CANDIDATE:
+                _say(f"vote {effect.term} {node.node_id}")
+        if node.is_leader:
+            return
+
+
+def _applied(node: Node) -> list[str]:
+    return [str(e.result) for e in node.take_effects() if isinstance(e, Applied)]
+
+
+def _say(*lines: str) -> None:
+    """Print lines at once: an acknowledgement in a buffer has not been given."""
+    if lines:
+        os.write(1, "".join(f"{line}\n" for line in lines).encode())

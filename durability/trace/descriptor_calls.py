@@ -1,0 +1,118 @@
+"""Calls on descriptors of watched files: given out, duplicated, locked, closed.
+
+Handlers answer as those of `file_calls` do.
+"""
+
+import errno
+import fcntl
+import os
+
+from durability.trace.files import Files, OpenFile
+from durability.trace.filter import BASE
+from durability.trace.notification import ANSWERED, LET_RUN, Listener, Notification
+from durability.trace.processes import Process
+from durability.trace.records import Untraceable
+from durability.trace.tape import Tape
+
+
+class DescriptorCalls:
+    """Which number means which file, to whom."""
+
+    def __init__(self, listener: Listener, files: Files, tape: Tape) -> None:
+        self._listener = listener
+        self._files = files
+        self._tape = tape
+
+    def install(self, call: Notification, process: Process, opened: OpenFile, flags: int) -> int:
+        """Give the caller an open file at a number of its own. Raises EMFILE."""
+        number = self._files.reserve(process.number)
+        try:
+            return self._install_at(call, opened, number, flags)
+        except OSError as error:
+            self._files.give_back(number)
+            if error.errno != errno.EBADF:
+                raise
+            if self._files.release_unheld():
+                return self.install(call, process, opened, flags)
+            self._tape.add(Untraceable(call.thread, "open beyond RLIMIT_NOFILE", opened.path))
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
+
+    def _install_at(self, call: Notification, opened: OpenFile, number: int, flags: int) -> int:
+        self._listener.install(call.id, opened.descriptor, number, flags)
+        self._files.add(number, opened)
+        return ANSWERED
+
+    def close(self, call: Notification, _process: Process) -> int:
+        """Arguments: descriptor."""
+        self._files.closed(call.arguments[0])
+        return LET_RUN
+
+    def close_range(self, _call: Notification, _process: Process) -> int:
+        """Arguments: first, last, flags: a silent close of many."""
+        self._files.holders_unknown = True
+        return LET_RUN
+
+    # Duplicating
+
+    def dup(self, call: Notification, process: Process) -> int:
+        """Arguments: descriptor."""
+        return self._duplicate(call, process, 0)
+
+    def dup2(self, call: Notification, _process: Process) -> int:
+        """Arguments: descriptor, number."""
+        return self._duplicate_to(call, 0)
+
+    def dup3(self, call: Notification, _process: Process) -> int:
+        """Arguments: descriptor, number, flags."""
+        return self._duplicate_to(call, call.arguments[2] & os.O_CLOEXEC)
+
+    def _duplicate(self, call: Notification, process: Process, flags: int) -> int:
+        opened = self._files.get(call.arguments[0])
+        return LET_RUN if opened is None else self.install(call, process, opened, flags)
+
+    def _duplicate_to(self, call: Notification, flags: int) -> int:
+        source, number = (argument & 0xFFFFFFFF for argument in call.arguments[:2])
+        opened, replaced = self._files.get(source), self._files.get(number)
+        if source == number:
+            return LET_RUN
+        if opened is not None and number >= BASE:
+            return self._install_at(call, opened, number, flags)
+        if opened is not None:
+            # The filter cannot tell writes through a low number from those to a pipe.
+            self._tape.add(Untraceable(call.thread, f"dup2 to {number}", opened.path))
+        elif replaced is not None and self._files.holders_unknown:
+            self._tape.add(Untraceable(call.thread, f"dup2 over {number}", replaced.path))
+        else:
+            self._files.closed(number)
+        return LET_RUN
+
+    # Flags and locks
+
+    def fcntl(self, call: Notification, process: Process) -> int:
+        """Arguments: descriptor, command, argument."""
+        number, command, argument, *_ = call.arguments
+        if command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
+            flags = os.O_CLOEXEC if command == fcntl.F_DUPFD_CLOEXEC else 0
+            return self._duplicate(call, process, flags)
+        if command != fcntl.F_SETFL:
+            return self.flock(call, process)
+        opened = self._files.get(number)
+        if opened is None:
+            return LET_RUN
+        # As at open: our copy of the bytes is not aligned as O_DIRECT demands.
+        fcntl.fcntl(opened.descriptor, fcntl.F_SETFL, argument & 0xFFFFFFFF & ~os.O_DIRECT)
+        return 0
+
+    def flock(self, call: Notification, _process: Process) -> int:
+        """Arguments: descriptor. No lock may live on in a copy of the file that only we hold."""
+        self._files.release_unheld()
+        if self._files.get(call.arguments[0]) is not None:
+            self._files.locks_in_use = True
+        return LET_RUN
+
+    def mmap(self, call: Notification, _process: Process) -> int:
+        """Mmap of a watched file, shared and writable: its stores are not calls."""
+        opened = self._files.get(call.arguments[4])
+        if opened is not None:
+            self._tape.add(Untraceable(call.thread, "mmap", opened.path))
+        return LET_RUN

@@ -1,0 +1,28 @@
+"""What all tests share: in CI nothing of ours may be skipped without having been expected."""
+
+import os
+
+import pytest
+
+EXPECTED_SKIPS: frozenset[str] = frozenset()
+"""Reasons for which CI may skip a test."""
+
+_unexpected: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and os.environ.get("CI"):
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "no reason"
+        if reason.removeprefix("Skipped: ") not in EXPECTED_SKIPS:
+            _unexpected.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for skip in _unexpected:
+        terminalreporter.write_line(f"CI did not expect this to be skipped: {skip}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _unexpected and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,63 @@
+from durability.report.figures import Table, facts, tables
+from durability.report.result import Result
+from tests.durability.report.results import figures
+
+
+def shown(**of):
+    return dict(facts(Result("crash", figures=of)))
+
+
+def test_known_figures_have_a_label_and_a_unit():
+    found = dict(facts(Result("crash", seed=7, elapsed_s=3.42, figures=figures())))
+    assert found["acknowledged"] == "31,204 items"
+    assert found["rate"] == "61.3 kills/s"
+    assert found["write stream"] == "24,576 bytes"
+    assert found["kills with a violation"] == "none"
+    assert found["seed"] == "7"
+    assert found["time"] == "3.4 s"
+
+
+def test_unknown_figures_are_shown_by_their_name():
+    assert shown(states=12345, confirmed=True, voted_for=None, model="xfs") == {
+        "states": "12,345",
+        "confirmed": "yes",
+        "voted_for": "-",
+        "model": "xfs",
+        "time": "0.0 s",
+    }
+
+
+def test_collections_of_scalars_are_facts():
+    found = shown(failed=["a", "b"], passed=[], violating_kills={"lost": 1200, "order": 3})
+    assert found["failed"] == "a, b"
+    assert found["passed"] == "none"
+    assert found["kills with a violation"] == "lost 1,200, order 3"
+
+
+def test_no_seed_is_not_a_fact():
+    assert "seed" not in shown(kills=1)
+
+
+def test_records_are_a_table_of_their_scalars():
+    histories = [
+        {"path": "a.jsonl", "operations": 1200, "counterexample": [1, 2]},
+        {"path": "b.jsonl", "counterexample": []},
+    ]
+    result = Result("history", figures={"histories": histories})
+    rows = [("a.jsonl", "1,200"), ("b.jsonl", "-")]
+    assert list(tables(result)) == [Table("histories", ("path", "operations"), rows)]
+    assert [label for label, _ in facts(result)] == ["time"]
+
+
+def test_records_by_name_are_a_table_too():
+    result = Result("powerloss", figures={"models": {"xfs": {"legal": 40}, "btrfs": {"legal": 39}}})
+    rows = [("xfs", "40"), ("btrfs", "39")]
+    assert list(tables(result)) == [Table("models", ("name", "legal"), rows)]
+    assert [label for label, _ in facts(result)] == ["time"]
+
+
+def test_an_audited_directory_shows_the_columns_that_matter():
+    record = {"path": "d", "format": "v2", "durable_index": 3, "last_index": 5, "peers": []}
+    [table] = tables(Result("audit", figures={"directories": [record]}))
+    assert "last_index" in table.columns
+    assert "durable_index" not in table.columns

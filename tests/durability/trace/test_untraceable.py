@@ -1,0 +1,178 @@
+"""What goes around the trace is named in the result, which then does not count as a landed kill."""
+
+import ctypes
+import mmap
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from durability.errors import MechanismError
+from durability.targets.contract import Call, Launch
+from durability.trace.kill_order import KillOrder
+from durability.trace.records import Refused
+from durability.trace.supervisor import Run, Supervisor
+from tests.durability.trace.alone import alone
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def run(function: Callable[[], None], root: Path, order: KillOrder | None = None) -> Run:
+    return alone(lambda: Supervisor().run(Call(function), str(root), order))
+
+
+def then_write(function: Callable[[], None], root: Path) -> Callable[[], None]:
+    def both() -> None:
+        function()
+        os.write(os.open(root / "last", os.O_WRONLY | os.O_CREAT), b"last")
+
+    return both
+
+
+@pytest.mark.parametrize(
+    ("way", "named"),
+    [
+        (lambda root: os.dup2(os.open(root / "f", os.O_WRONLY | os.O_CREAT), 9), "dup2 to 9 of f"),
+        (lambda root: store(root / "f"), "mmap of f"),
+        (lambda root: across(root, "out", "f"), "rename across the root of f"),
+        (lambda root: across(root, "f", "out"), "rename across the root of f"),
+        (lambda root: linked(root, "out", "f"), "link from outside of the root of f"),
+        (lambda root: linked(root, "f", "out"), "link to outside of the root of f"),
+        (lambda _: LIBC.chroot(b"/nowhere"), "chroot"),
+    ],
+)
+def test_a_way_around_is_named(root: Path, way: Callable[[Path], object], named: str) -> None:
+    watched = root / "watched"
+    watched.mkdir()
+    result = run(then_write(lambda: way(watched) and None, watched), watched, KillOrder(4))
+    assert result.reached
+    assert result.trace.untraceable() == [named]
+    assert not result.landed()
+
+
+def store(path: Path) -> None:
+    with open(path, "w+b") as file:
+        file.truncate(4096)
+        mapped = mmap.mmap(file.fileno(), 4096)
+        mapped[:5] = b"store"
+        mapped.flush()
+
+
+def place(root: Path, name: str) -> str:
+    return str(root.parent / name if name == "out" else root / name)
+
+
+def across(root: Path, source: str, destination: str) -> None:
+    os.close(os.open(place(root, source), os.O_WRONLY | os.O_CREAT))
+    os.rename(place(root, source), place(root, destination))
+
+
+def linked(root: Path, source: str, destination: str) -> None:
+    os.close(os.open(place(root, source), os.O_WRONLY | os.O_CREAT))
+    os.link(place(root, source), place(root, destination))
+
+
+def test_a_private_or_read_only_mapping_goes_around_nothing(root: Path) -> None:
+    def map_harmlessly() -> None:
+        with open(root / "f", "w+b") as file:
+            file.truncate(4096)
+            mmap.mmap(file.fileno(), 4096, access=mmap.ACCESS_READ)
+            mmap.mmap(file.fileno(), 4096, access=mmap.ACCESS_COPY)[:5] = b"store"
+
+    assert run(then_write(map_harmlessly, root), root, KillOrder(4)).landed()
+
+
+def test_a_shells_redirection_is_named_and_shows_as_a_difference(root: Path) -> None:
+    from durability.targets.contract import Command
+
+    launch: Launch = Command(("/bin/sh", "-c", "echo x > file"), {}, str(root))
+    result = alone(lambda: Supervisor().run(launch, str(root)))
+    assert result.trace.untraceable() == ["dup2 to 1 of file"]
+    assert [text.split(",")[0] for text in result.differences] == ["file file is 2 bytes on disk"]
+
+
+def test_a_low_number_put_over_a_watched_one(root: Path) -> None:
+    """A forked process and its parent then mean different files by one number."""
+
+    def diverge() -> None:
+        file = os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+        child = os.fork()
+        if not child:
+            os.dup2(os.open("/dev/null", os.O_WRONLY), file)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    (named,) = run(diverge, root).trace.untraceable()
+    assert named.startswith("dup2 over 1")
+
+
+@pytest.mark.parametrize(("number", "name"), [(425, "io_uring_setup"), (206, "io_setup")])
+def test_asynchronous_interfaces_are_refused_as_by_an_old_kernel(
+    root: Path, number: int, name: str
+) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers are those of x86_64")
+
+    def set_up() -> None:
+        result = LIBC.syscall(number, 8, ctypes.create_string_buffer(200))
+        os.write(1, b"%d %d\n" % (result, ctypes.get_errno()))
+
+    result = run(set_up, root)
+    assert list(result.trace.lines()) == ["-1 38"]
+    assert [r.call for r in result.trace.records if isinstance(r, Refused)] == [name]
+    assert result.trace.untraceable() == []
+
+
+def test_a_restricted_walk_is_refused(root: Path) -> None:
+    def open_beneath() -> None:
+        how = (ctypes.c_uint64 * 3)(os.O_WRONLY | os.O_CREAT, 0o600, 8)
+        directory = os.open(root, os.O_RDONLY)
+        result = LIBC.syscall(437, directory, b"f", how, 24)
+        os.write(1, b"%d %d\n" % (result, ctypes.get_errno()))
+
+    result = run(open_beneath, root)
+    assert list(result.trace.lines()) == ["-1 38"]
+    assert [r.call for r in result.trace.records if isinstance(r, Refused)] == [
+        "openat2 with RESOLVE flags"
+    ]
+
+
+def test_files_beyond_the_limit_are_refused_and_named(root: Path) -> None:
+    import resource
+
+    def lower_and_open() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+        try:
+            os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+        except OSError as error:
+            os.write(1, b"%d\n" % error.errno)
+
+    result = run(lower_and_open, root)
+    assert list(result.trace.lines()) == ["24"]
+    assert result.trace.untraceable() == ["open beyond RLIMIT_NOFILE of f"]
+    assert not result.landed()
+
+
+def test_a_process_that_closes_itself_to_us_ends_the_run(root: Path) -> None:
+    def hide() -> None:
+        LIBC.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+        if not os.geteuid():
+            os.setuid(65534)
+        os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+
+    with pytest.raises(MechanismError, match=r"cannot be read|runs as user 65534"):
+        run(hide, root)
+
+
+def test_a_target_that_becomes_another_user_ends_the_run(root: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+
+    def change_user() -> None:
+        os.close(os.open(root / "f", os.O_WRONLY | os.O_CREAT))
+        os.setresuid(65534, 65534, 65534)
+        os.open("/tmp/none/of/ours", os.O_WRONLY | os.O_CREAT)
+
+    with pytest.raises(MechanismError, match="runs as user 65534"):
+        run(change_user, root)

@@ -1,0 +1,94 @@
+"""The folders are the stages of one line: each may import what stands before it, never behind."""
+
+import ast
+import os
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+STAGES = (
+    ("errors",),
+    ("targets",),
+    ("trace",),
+    ("crash",),
+    ("recovery",),
+    ("audit",),
+    ("report",),
+    ("campaign",),
+    ("crash_cycle",),
+    ("crash_loop", "replay", "recording", "doctor"),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, stage in enumerate(STAGES) for name in stage}
+
+FUZZ_MAY_IMPORT = ("raft", "fuzz", "durability.audit", "durability.invariants")
+
+
+def modules(package: str) -> Iterator[tuple[str, str]]:
+    """Yield each module of a package: its dotted name and its path."""
+    for folder, below, files in os.walk(os.path.join(ROOT, package)):
+        below[:] = [name for name in below if name != "__pycache__"]
+        for file in files:
+            if file.endswith(".py"):
+                path = os.path.join(folder, file)
+                dotted = os.path.relpath(path, ROOT).removesuffix(".py").replace(os.sep, ".")
+                yield dotted.removesuffix(".__init__"), path
+
+
+def imports(path: str) -> Iterator[str]:
+    """Yield the dotted name of everything that a module imports, wherever in it."""
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read(), path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative imports hide the line"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize(("module", "path"), sorted(modules("durability")))
+def test_a_stage_imports_only_what_stands_before_it(module: str, path: str) -> None:
+    if module == "durability":
+        assert not [name for name in imports(path) if own(name, "durability")]
+        return
+    stage = module.split(".")[1]
+    assert stage in RANK, f"{module} has no place in the line"
+    for name in imports(path):
+        assert not own(name, "fuzz")
+        if own(name, "durability") and name.count("."):
+            imported = name.split(".")[1]
+            assert imported in RANK, f"{module} imports {name}"
+            before = RANK[imported] < RANK[stage]
+            assert before or imported == stage, f"{module} imports {name}, which stands behind it"
+
+
+@pytest.mark.parametrize(("module", "path"), sorted(modules("raft")))
+def test_the_node_knows_nothing_of_its_testers(module: str, path: str) -> None:
+    for name in imports(path):
+        assert not own(name, "durability"), module
+        assert not own(name, "fuzz"), module
+
+
+@pytest.mark.parametrize(("module", "path"), sorted(modules("fuzz")))
+def test_the_fuzzers_use_the_node_and_the_audit_alone(module: str, path: str) -> None:
+    for name in imports(path):
+        if own(name, "durability"):
+            assert any(own(name, allowed) for allowed in FUZZ_MAY_IMPORT), module
+
+
+@pytest.mark.parametrize(("module", "path"), sorted(modules("durability/audit")))
+def test_the_auditor_shares_no_code_with_the_node(module: str, path: str) -> None:
+    assert not [name for name in imports(path) if own(name, "raft")], module
+
+
+def test_the_line_names_every_stage_that_exists() -> None:
+    found = {module.split(".")[1] for module, _ in modules("durability") if "." in module}
+    assert found == set(RANK)
