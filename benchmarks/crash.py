@@ -54,6 +54,7 @@ def _rate(directory: str, seed: int, arguments: argparse.Namespace) -> float:
         plan = Plan(
             target_name="reference",
             seed=seed,
+            mechanism="seccomp",
             tear=target.tear,
             directory=directory,
             findings=findings,

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 import msgspec
@@ -22,8 +22,8 @@ from rich.console import Console
 
 from durability.audit.directory import audit_directory
 from durability.audit.recovered import DirectoryAudit
-from durability.crash_cycle import Cycle, Plan
-from durability.crash_loop import Limits, crash_loop
+from durability.crash_cycle import Cycle, Mechanism, Plan
+from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
 from durability.errors import DurabilityError, ExitStatus
 from durability.recording import record, render
@@ -134,6 +134,12 @@ def _position(
 @click.option("--kills", type=click.IntRange(1), help=f"How many; by default {_KILLS}.")
 @click.option("--tear", type=click.Choice(["byte", "page", "none"]), help="Where writes are cut.")
 @click.option(
+    "--mechanism",
+    type=click.Choice(["auto", "seccomp", "timer"]),
+    default="auto",
+    help="Exact kills by seccomp, or kills by the clock; auto is exact where that works.",
+)
+@click.option(
     "--at",
     metavar="OFFSET[+CALLS]",
     callback=_position,
@@ -147,6 +153,7 @@ def crash(
     *,
     kills: int | None,
     tear: Tear | None,
+    mechanism: str,
     at: KillOrder | None,
     directory: str | None,
     findings: str,
@@ -157,11 +164,13 @@ def crash(
     TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
     """
     found = catalogue.find(target)
-    tear = tear or found.tear
+    chosen, why = exact_or_timer() if mechanism == "auto" else (cast("Mechanism", mechanism), "")
+    tear = "none" if chosen == "timer" else tear or found.tear
     wanted = 1 if at else kills or _KILLS
     plan = Plan(
         target_name=os.path.abspath(target) if target.endswith(".toml") else target,
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
+        mechanism=chosen,
         tear=tear,
         directory=directory or _data_directories(),
         findings=findings,
@@ -184,7 +193,10 @@ def crash(
                 violating=bool(cycle.found),
             )
 
-        return crash_loop(found, plan, limits, advance)
+        result = crash_loop(found, plan, limits, advance)
+    if why:
+        result.notes.append(why)
+    return result
 
 
 def _data_directories() -> str:
@@ -263,6 +275,7 @@ def record_command(target: str, output: str, directory: str | None, **_: Any) ->
     plan = Plan(
         target_name=target,
         seed=0,
+        mechanism="seccomp",
         tear="none",
         directory=directory or _data_directories(),
         findings=FINDINGS,

@@ -5,11 +5,12 @@ import signal
 import tempfile
 from collections.abc import Container
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
 from durability.audit.judgement import Judgement, audit_before, judge
+from durability.audit.ledger import Ledger
 from durability.audit.violation import Violation
 from durability.crash.kill_points import WriteStream
 from durability.errors import InconclusiveError
@@ -17,6 +18,7 @@ from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.report.finding import Finding, keep
 from durability.targets.contract import Target, Tear
+from durability.timed_kill import MICROSECONDS, Timer
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace
@@ -30,6 +32,10 @@ _COARSER: Final[dict[Tear, tuple[Tear, ...]]] = {
     "none": (),
 }
 """The tears to try a violation again at, coarsest first."""
+
+
+Mechanism = Literal["seccomp", "timer"]
+"""Exact positions of the write stream, or whatever moment the clock gives."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -64,13 +70,14 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the turns of one campaign have in common.
 
-    `target_name` is what the user called the target by; `directory` is where data directories are
-    made, `findings` where violations are kept. `at` orders every kill to one position instead of
-    drawing it.
+    `target_name` is what the user called the target by. With the mechanism `timer`, positions are
+    microseconds of a run, see `timed_kill`. Data directories are made in `directory`, violations
+    kept in `findings`. `at` orders every kill to one position instead of drawing it.
     """
 
     target_name: str
     seed: int
+    mechanism: Mechanism
     tear: Tear
     directory: str
     findings: str
@@ -96,6 +103,18 @@ class Measured(msgspec.Struct, frozen=True):
     stream: WriteStream
     announced: frozenset[str]
 
+    @classmethod
+    def of(cls, target: Target, run: Run, mechanism: Mechanism) -> "Measured":
+        """Measure a run; by the clock its stream is as long as it took, in microseconds."""
+        ledger = Ledger(target.speech)
+        for line in run.trace.lines():
+            ledger.hear(line)
+        if mechanism == "timer":
+            stream = WriteStream(max(1, int(run.elapsed_s * MICROSECONDS)), ())
+        else:
+            stream = WriteStream.of(run.trace)
+        return cls(stream, frozenset(ledger.announced))
+
 
 class CrashCycle:
     """Turns of the crash loop in one process; a context manager that removes what they left."""
@@ -104,7 +123,8 @@ class CrashCycle:
         """Prepare to test a target; `control` as for `Supervisor`."""
         self._target = target
         self._plan = plan
-        self._supervisor = Supervisor(control)
+        exact = plan.mechanism == "seccomp"
+        self._mechanism = Supervisor(control) if exact else Timer()
         self._base = tempfile.mkdtemp(dir=plan.directory)
         self._kept: set[str] = set()
 
@@ -178,7 +198,7 @@ class CrashCycle:
         """Settle how coarse a tear shows the violations, and keep the first of each kind."""
         open_kinds = {violation.kind for violation in violations} - self._kept
         found = [Found(v, order.tear) for v in violations if v.kind not in open_kinds]
-        for tear in (*_COARSER[order.tear], order.tear):
+        for tear in (*self._coarser(order.tear), order.tear):
             if not open_kinds:
                 break
             at = msgspec.structs.replace(order, tear=tear)
@@ -192,6 +212,9 @@ class CrashCycle:
                 open_kinds -= {violation.kind for violation in shown}
         self._kept.update(violation.kind for violation in violations)
         return found
+
+    def _coarser(self, tear: Tear) -> tuple[Tear, ...]:
+        return _COARSER[tear] if self._plan.mechanism == "seccomp" else ()
 
     def _again(self, order: KillOrder, later: Container[str]) -> tuple[list[Violation], Trace]:
         """Kill once more at an order; return what it shows: nothing where it did not land."""
@@ -217,7 +240,7 @@ class CrashCycle:
 
     def _run(self, directory: str, order: KillOrder | None, deadline_s: float) -> Run:
         launch = self._target.workload(directory)
-        return self._supervisor.run(launch, directory, order, deadline_s)
+        return self._mechanism.run(launch, directory, order, deadline_s)
 
     def _fresh_directory(self) -> str:
         directory = tempfile.mkdtemp(dir=self._base)

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
-from durability.audit.ledger import Ledger
 from durability.audit.violation import Violation
 from durability.campaign.workers import Start, Work, Workers, run_alone
-from durability.crash.kill_points import WriteStream
-from durability.crash_cycle import CrashCycle, Cycle, Found, Measured, Plan
-from durability.errors import VacuousError
+from durability.crash_cycle import CrashCycle, Cycle, Found, Measured, Mechanism, Plan
+from durability.errors import MechanismError, VacuousError
 from durability.report.result import Result
-from durability.targets.contract import Target, Tear
+from durability.targets.contract import Call, Target, Tear
+from durability.trace.supervisor import Supervisor
 
 _FROM_COARSE_TO_FINE: Final[tuple[Tear, ...]] = ("none", "page", "byte")
 _REASONS_MAX: Final = 3
@@ -71,7 +70,7 @@ def crash_loop(target: Target, plan: Plan, limits: Limits, progress: Progress) -
         seed=plan.seed,
         elapsed_s=now - began,
         figures=_figures(target, plan, measured, cycles, now - begun_killing),
-        violations=_violations(target, cycles),
+        violations=_violations(target, plan, cycles),
         reasons=_reasons(limits, cycles, interrupted=interrupted),
         notes=sorted({note for cycle in cycles for note in cycle.notes}),
     )
@@ -85,21 +84,34 @@ def measure(target: Target, plan: Plan) -> Measured:
 
     def work(control: int) -> bytes:
         with CrashCycle(target, plan, control) as cycle:
-            return msgspec.msgpack.encode(_measured(target, cycle))
+            return msgspec.msgpack.encode(_measured(target, cycle, plan))
 
     return msgspec.msgpack.decode(run_alone(work), type=Measured)
 
 
-def _measured(target: Target, cycle: CrashCycle) -> Measured:
+def _measured(target: Target, cycle: CrashCycle, plan: Plan) -> Measured:
     run = cycle.measure()
-    ledger = Ledger(target.speech)
-    for line in run.trace.lines():
-        ledger.hear(line)
-    stream = WriteStream.of(run.trace)
-    if not stream.length and not stream.between:
+    measured = Measured.of(target, run, plan.mechanism)
+    changed = run.trace.initial if plan.mechanism == "timer" else measured.stream.length
+    if not changed and not measured.stream.between:
         words = run.stderr.strip() or f"it ended with status {run.exit_status}"
         raise VacuousError(f"{target.name} changed nothing in its data directory: {words}")
-    return Measured(stream, frozenset(ledger.announced))
+    return measured
+
+
+def exact_or_timer() -> tuple[Mechanism, str]:
+    """Return the best mechanism that works here, and why it is not the exact one, if it is not."""
+
+    def work(control: int) -> bytes:
+        with TemporaryDirectory(prefix="durability-") as directory:
+            Supervisor(control).run(Call(lambda: None), directory)
+        return b""
+
+    try:
+        run_alone(work)
+    except MechanismError as error:
+        return "timer", f"{error}; kills are timed, not exact"
+    return "seccomp", ""
 
 
 def _turning(target: Target, plan: Plan, measured: Measured) -> Start:
@@ -124,7 +136,7 @@ def _figures(
     )
     return {
         "target": target.name,
-        "mechanism": "seccomp",
+        "mechanism": plan.mechanism,
         "tear": plan.tear,
         "kills": len(cycles),
         "landed": len(landed),
@@ -139,7 +151,7 @@ def _figures(
     }
 
 
-def _violations(target: Target, cycles: list[Cycle]) -> list[Violation]:
+def _violations(target: Target, plan: Plan, cycles: list[Cycle]) -> list[Violation]:
     """Return one violation of each kind, the one that the coarsest tear shows, with its count.
 
     Each worker kept the first of each kind that it met; the folders of the others are removed.
@@ -153,16 +165,17 @@ def _violations(target: Target, cycles: list[Cycle]) -> list[Violation]:
         chosen.setdefault(found.violation.kind, found)
     for folder in {found.folder for found in kept} - {found.folder for found in chosen.values()}:
         shutil.rmtree(str(folder))
-    return [
-        msgspec.structs.replace(
-            found.violation,
-            message=(
-                f"{found.violation.message} (in {_kills(kills[kind])}; {_label(target, found)})"
-            ),
-            reproduce=f"durability replay {found.folder}",
+    violations: list[Violation] = []
+    for kind, found in sorted(chosen.items()):
+        context = f"in {_kills(kills[kind])}; {_label(target, plan, found)}"
+        violations.append(
+            msgspec.structs.replace(
+                found.violation,
+                message=f"{found.violation.message} ({context})",
+                reproduce=f"durability replay {found.folder}",
+            )
         )
-        for kind, found in sorted(chosen.items())
-    ]
+    return violations
 
 
 def _coarseness(found: Found) -> int:
@@ -173,7 +186,9 @@ def _kills(count: int) -> str:
     return f"{count} kill" if count == 1 else f"{count} kills"
 
 
-def _label(target: Target, found: Found) -> str:
+def _label(target: Target, plan: Plan, found: Found) -> str:
+    if plan.mechanism == "timer":
+        return "shown by a kill at a moment of chance"
     match found.tear:
         case "none":
             return "shown by a kill between two calls"

@@ -17,6 +17,7 @@ STAGES = (
     ("audit",),
     ("report",),
     ("campaign",),
+    ("timed_kill",),
     ("crash_cycle",),
     ("crash_loop", "replay", "recording", "doctor"),
     ("cli",),

@@ -140,8 +140,13 @@ def _serve(connection: socket.socket, cpu: int, start: Start) -> NoReturn:
                 _send(connection, _DONE + work(item))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
         status = 1
-        known = isinstance(error, DurabilityError)
-        failure = error if known else WorkerError(traceback.format_exc())
+        failure: DurabilityError
+        if isinstance(error, DurabilityError):
+            failure = error
+        elif isinstance(error, OSError):  # a full disk, a directory without permission
+            failure = InconclusiveError(f"this machine refused: {error}")
+        else:
+            failure = WorkerError(traceback.format_exc())
         with suppress(OSError):
             _send(connection, _FAILED + pickle.dumps(failure))
     os._exit(status)

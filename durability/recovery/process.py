@@ -15,7 +15,11 @@ from typing import Final, NoReturn
 
 from durability.errors import TargetError
 from durability.targets.contract import Call, Command, Launch
-from durability.trace.system import become_child_subreaper, set_parent_death_signal
+from durability.trace.system import (
+    become_child_subreaper,
+    restore_signals,
+    set_parent_death_signal,
+)
 
 _READ_BYTES: Final = 1 << 16  # what a pipe holds
 STDOUT_LIMIT_BYTES: Final = 1 << 24
@@ -123,6 +127,10 @@ class _Child:
             for stray in strays:
                 os.kill(stray, signal.SIGKILL)
                 os.waitpid(stray, 0)
+        # Nobody is left to write, so these end: what it had printed counts, read or not.
+        for descriptor in self._open - {self._exit}:
+            while self._read(descriptor):
+                pass
         for descriptor in (self._stdout, self._stderr, self._refusal, self._exit):
             os.close(descriptor)
         return os.waitstatus_to_exitcode(status) if exited else None
@@ -158,7 +166,7 @@ def _become(launch: Launch, parent: int, stdout: int, stderr: int, refusal: int)
         set_parent_death_signal(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(status)  # the parent had died before the line above
-        _restore_signals()
+        restore_signals()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -170,13 +178,6 @@ def _become(launch: Launch, parent: int, stdout: int, stderr: int, refusal: int)
         status = 0
     finally:
         os._exit(status)
-
-
-def _restore_signals() -> None:
-    """Undo what Python and our own command line set: it would outlive even an exec."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _execute(command: Command, refusal: int) -> NoReturn:

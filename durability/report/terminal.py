@@ -84,7 +84,7 @@ class _Summary:
         """Return foreign text as it can be shown, in the characters that the console can print."""
         encoding = self._console.encoding
         shown = visible(text).encode(encoding, "backslashreplace").decode(encoding)
-        return Text(shown, style)
+        return Text(shown, style, overflow="fold")
 
 
 class CrashProgress:

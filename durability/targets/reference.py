@@ -27,7 +27,7 @@ _CONFIG: Final = Config(
     election_timeout_ticks_min=2,
     election_timeout_ticks_max=4,
     max_segment_bytes=9000,
-    snapshot_threshold_entries=96,
+    snapshot_threshold_entries=40,
     random_seed=1,
 )
 _PEERS: Final = (Peer(1, PeerRole.VOTER, "127.0.0.1:7001"),)
@@ -35,7 +35,7 @@ _BATCH_COMMANDS_MAX: Final = 3
 _COMMAND_BYTES: Final = (16, 160)
 _LARGE_COMMAND_BYTES: Final = (5000, 9000)
 _LARGE_EVERY: Final = 40
-_RESTART_EVERY: Final = 150
+_RESTART_EVERY: Final = 30
 _TICKS_MAX: Final = 100
 
 

@@ -7,7 +7,9 @@ import errno
 import fcntl
 import struct
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 _RECEIVE: Final = 0xC0502100
 _SEND: Final = 0xC0182101
@@ -31,7 +33,7 @@ _ADD_AND_SEND: Final = 2
 _SYNC_WAKE_UP: Final = 1
 
 
-class Notification(NamedTuple):
+class Notification(msgspec.Struct, frozen=True, gc=False):
     """A call that waits for its answer.
 
     `thread` is the caller. `arguments` are whole registers, as signed numbers: an offset of -1 is
@@ -72,21 +74,18 @@ class Listener:
             return False
         return True
 
-    def answer(self, identity: int, value: int, error: int = 0) -> None:
+    def answer(self, identity: int, value: int, error: int = 0, flags: int = 0) -> None:
         """End the call with a return value, or with an errno."""
-        self._send(_RESPONSE.pack(identity, value, -error, 0))
+        # ENOENT: the caller was killed while it waited. There is nobody to tell.
+        try:
+            fcntl.ioctl(self.descriptor, _SEND, _RESPONSE.pack(identity, value, -error, flags))
+        except OSError as failure:
+            if failure.errno != errno.ENOENT:
+                raise
 
     def let_run(self, identity: int) -> None:
         """Let the kernel perform the call as it stands."""
-        self._send(_RESPONSE.pack(identity, 0, 0, _CONTINUE))
-
-    def _send(self, response: bytes) -> None:
-        # ENOENT: the caller was killed while it waited. There is nobody to tell.
-        try:
-            fcntl.ioctl(self.descriptor, _SEND, response)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise
+        self.answer(identity, 0, flags=_CONTINUE)
 
     def install(self, identity: int, descriptor: int, number: int, flags: int) -> None:
         """Put our open file into the caller at `number` and end the call with that number.

@@ -87,7 +87,7 @@ def _become(
             os._exit(status)  # the supervisor died before we could tie ourselves to it
         os.setsid()
         system.become_readable()
-        _restore_signals()
+        system.restore_signals()
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
@@ -114,13 +114,6 @@ def _become(
         with suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(status)
-
-
-def _restore_signals() -> None:
-    """Undo what Python and our own command line set: an exec keeps ignored signals ignored."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _raise_descriptor_limit() -> None:

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import msgspec
-
 from durability.targets.contract import Launch
 from durability.trace import system
 from durability.trace.descriptor_calls import DescriptorCalls
@@ -34,14 +32,13 @@ from durability.trace.notification import LET_RUN, Listener, Notification
 from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
 from durability.trace.processes import Process, Processes, descendants
-from durability.trace.records import AnyRecord, Open, Write
 from durability.trace.spawn import REFUSAL_BYTES_MAX, Child, refused, spawn
 from durability.trace.tape import KillReached, Tape
 from durability.trace.trace import Trace
 from durability.trace.tree import initial_records
 
 _STDERR_BYTES_MAX: Final = 16384
-_TICK_S: Final = 0.05
+_TICK_MS: Final = 50
 """How often, at least, the deadline and locks that nobody holds any more are looked at."""
 _INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -116,16 +113,16 @@ class Supervisor:
         """
         began = time.monotonic()
         watched = os.path.realpath(os.fsencode(root))
-        initial = initial_records(watched)
         with _signal_mask(signal.SIG_BLOCK, _INTERRUPTS) as mask:
             supervision = _Supervision(spawn(launch, self._filter), watched, order)
             try:
-                before = supervision.number(initial)
+                # Nothing has changed yet: what the child wants to change waits for our answer.
+                initial = initial_records(watched, supervision.files.inode)
                 with _signal_mask(signal.SIG_SETMASK, mask):
                     supervision.follow(began + deadline_s, self._control)
             finally:
                 status = supervision.end()
-        trace = Trace(before, supervision.tape.records)
+        trace = Trace(initial, supervision.tape.records)
         return Run(
             trace,
             supervision.tape.reached,
@@ -155,7 +152,7 @@ class _Supervision:
         self._umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
         self._listener = Listener(child.listener)
         self._processes = Processes(self._listener)
-        self._files = Files(lambda: descendants(os.getpid()))
+        self.files = Files(lambda: descendants(os.getpid()))
         self.tape = Tape(order)
         self.stderr = b""
         self._pipes = {
@@ -164,24 +161,13 @@ class _Supervision:
             child.stderr: self._hear_stderr,
         }
         paths = Paths(root)
-        descriptors = DescriptorCalls(self._listener, self._files, self.tape)
+        descriptors = DescriptorCalls(self._listener, self.files, self.tape)
         self._handlers = _handlers(
-            FileCalls(paths, self._files, self.tape, descriptors),
-            NameCalls(paths, self._files, self.tape),
+            FileCalls(paths, self.files, self.tape, descriptors),
+            NameCalls(paths, self.files, self.tape),
             descriptors,
-            ProcessCalls(self._processes, self._files, self.tape),
+            ProcessCalls(self._processes, self.files, self.tape),
         )
-
-    def number(self, initial: list[tuple[AnyRecord, os.stat_result | None]]) -> list[AnyRecord]:
-        """Give the files that were there before the numbers by which the run will know them."""
-        numbered: list[AnyRecord] = []
-        for record, status in initial:
-            if status is not None and isinstance(record, Open | Write):
-                file = self._files.inode(status)
-                numbered.append(msgspec.structs.replace(record, file=file))
-            else:
-                numbered.append(record)
-        return numbered
 
     def follow(self, deadline: float, control: int | None) -> None:
         """Answer calls until the target has ended, the position is reached or time is up."""
@@ -197,10 +183,10 @@ class _Supervision:
         with suppress(KillReached):
             while (now := time.monotonic()) < deadline:
                 if now >= tick:
-                    tick = now + _TICK_S
-                    if self._files.locks_in_use:
-                        self._files.release_unheld()
-                events = poll.poll(_TICK_S * 1000)
+                    tick = now + _TICK_MS / 1000
+                    if self.files.locks_in_use:
+                        self.files.release_unheld()
+                events = poll.poll(_TICK_MS)
                 if events == only_a_call:
                     self._answer()
                 elif not self._hear(events, poll, control):
@@ -274,7 +260,7 @@ class _Supervision:
                 pass
         if lived and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             self.tape.kill()
-        self._files.close()
+        self.files.close()
         self._processes.forget()
         os.umask(self._umask)
         for descriptor in child[1:]:

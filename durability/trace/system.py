@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 from typing import Final
 
 _C: Final = ctypes.CDLL(None, use_errno=True)
@@ -36,6 +37,13 @@ def become_child_subreaper() -> None:
 def give_up_new_privileges() -> None:
     """Let set-user-id programs run without their privilege: what an unprivileged filter needs."""
     _checked(_C.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def restore_signals() -> None:
+    """Undo what Python and our own command line set: an exec keeps ignored signals ignored."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def seccomp(call_number: int, operation: int, flags: int, argument: ctypes.Structure) -> int:

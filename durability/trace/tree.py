@@ -205,23 +205,18 @@ def _taken(names: dict[bytes, Value], path: bytes) -> dict[bytes, Value]:
     return {name[len(path) :]: names.pop(name) for name in moving}
 
 
-def initial_records(root: bytes) -> list[tuple[AnyRecord, os.stat_result | None]]:
-    """Return records that build what is below `root` now, files with their status.
-
-    The `file` numbers are provisional: the caller numbers the inodes by their status.
-    """
+def initial_records(root: bytes, number: Callable[[os.stat_result], int]) -> list[AnyRecord]:
+    """Return records that build what is below `root` now; `number` names each file's inode."""
     files, links, directories = _names(root)
-    found: list[tuple[AnyRecord, os.stat_result | None]] = [
-        (MakeDirectory(_INITIAL_THREAD, path), None) for path in sorted(directories)
-    ]
+    found: list[AnyRecord] = [MakeDirectory(_INITIAL_THREAD, path) for path in sorted(directories)]
     for path in sorted(files):
-        status = os.stat(os.path.join(root, path))
-        with open(os.path.join(root, path), "rb") as file:
-            content = file.read()
+        with open(os.path.join(root, path), "rb") as source:
+            file = number(os.fstat(source.fileno()))
+            content = source.read()
         flags = os.O_CREAT | os.O_WRONLY
-        found.append((Open(_INITIAL_THREAD, 0, path, flags, created=True), status))
-        found.append((Write(_INITIAL_THREAD, 0, path, 0, content, len(content)), status))
-    found += [(Symlink(_INITIAL_THREAD, path, content), None) for path, content in links.items()]
+        found.append(Open(_INITIAL_THREAD, file, path, flags, created=True))
+        found.append(Write(_INITIAL_THREAD, file, path, 0, content, len(content)))
+    found += [Symlink(_INITIAL_THREAD, path, content) for path, content in links.items()]
     return found
 
 

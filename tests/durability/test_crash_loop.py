@@ -261,3 +261,19 @@ def test_the_commands_need_no_checkout(tmp_path: Path) -> None:
     done = durability("targets", cwd=str(tmp_path))
     assert done.status == HELD
     assert [target["name"] for target in done.document["targets"]] == ["reference"]
+
+
+def test_kills_by_the_clock_are_counted_and_called_so(tmp_path: Path) -> None:
+    arguments = ("--kills", "10", "--mechanism", "timer", "--seed", "1")
+    done = durability("crash", *arguments, cwd=str(tmp_path))
+    assert done.status == HELD, done.stdout
+    assert done.document["mechanism"] == "timer"
+    assert done.document["tear"] == "none"
+    assert done.document["landed"] == 10
+    assert done.document["acked"] > 0
+    broken = durability("crash", program("loses_order"), *arguments, cwd=str(tmp_path))
+    assert broken.status == VIOLATION
+    (violation,) = broken.document["violations"]
+    assert "at a moment of chance" in violation["message"]
+    again = durability("replay", violation["reproduce"].split()[-1], cwd=str(tmp_path))
+    assert again.status == VIOLATION

@@ -1,5 +1,6 @@
 """Results of every verdict, with figures as the commands give them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from durability.audit.guarantees import breach
@@ -90,4 +91,4 @@ def hostile(text: str = HOSTILE) -> Result:
     )
 
 
-EVERY = [held, violated, inconclusive, known, untested, hostile]
+EVERY: list[Callable[[], Result]] = [held, violated, inconclusive, known, untested, hostile]

@@ -1,13 +1,15 @@
+from typing import Any
+
 from durability.report.figures import Table, facts, tables
 from durability.report.result import Result
 from tests.durability.report.results import figures
 
 
-def shown(**of):
+def shown(**of: Any) -> dict[str, str]:
     return dict(facts(Result("crash", figures=of)))
 
 
-def test_known_figures_have_a_label_and_a_unit():
+def test_known_figures_have_a_label_and_a_unit() -> None:
     found = dict(facts(Result("crash", seed=7, elapsed_s=3.42, figures=figures())))
     assert found["acknowledged"] == "31,204 items"
     assert found["rate"] == "61.3 kills/s"
@@ -17,7 +19,7 @@ def test_known_figures_have_a_label_and_a_unit():
     assert found["time"] == "3.4 s"
 
 
-def test_unknown_figures_are_shown_by_their_name():
+def test_unknown_figures_are_shown_by_their_name() -> None:
     assert shown(states=12345, confirmed=True, voted_for=None, model="xfs") == {
         "states": "12,345",
         "confirmed": "yes",
@@ -27,36 +29,36 @@ def test_unknown_figures_are_shown_by_their_name():
     }
 
 
-def test_collections_of_scalars_are_facts():
+def test_collections_of_scalars_are_facts() -> None:
     found = shown(failed=["a", "b"], passed=[], violating_kills={"lost": 1200, "order": 3})
     assert found["failed"] == "a, b"
     assert found["passed"] == "none"
     assert found["kills with a violation"] == "lost 1,200, order 3"
 
 
-def test_no_seed_is_not_a_fact():
+def test_no_seed_is_not_a_fact() -> None:
     assert "seed" not in shown(kills=1)
 
 
-def test_records_are_a_table_of_their_scalars():
+def test_records_are_a_table_of_their_scalars() -> None:
     histories = [
         {"path": "a.jsonl", "operations": 1200, "counterexample": [1, 2]},
         {"path": "b.jsonl", "counterexample": []},
     ]
     result = Result("history", figures={"histories": histories})
-    rows = [("a.jsonl", "1,200"), ("b.jsonl", "-")]
+    rows: list[tuple[str, ...]] = [("a.jsonl", "1,200"), ("b.jsonl", "-")]
     assert list(tables(result)) == [Table("histories", ("path", "operations"), rows)]
     assert [label for label, _ in facts(result)] == ["time"]
 
 
-def test_records_by_name_are_a_table_too():
+def test_records_by_name_are_a_table_too() -> None:
     result = Result("powerloss", figures={"models": {"xfs": {"legal": 40}, "btrfs": {"legal": 39}}})
-    rows = [("xfs", "40"), ("btrfs", "39")]
+    rows: list[tuple[str, ...]] = [("xfs", "40"), ("btrfs", "39")]
     assert list(tables(result)) == [Table("models", ("name", "legal"), rows)]
     assert [label for label, _ in facts(result)] == ["time"]
 
 
-def test_an_audited_directory_shows_the_columns_that_matter():
+def test_an_audited_directory_shows_the_columns_that_matter() -> None:
     record = {"path": "d", "format": "v2", "durable_index": 3, "last_index": 5, "peers": []}
     [table] = tables(Result("audit", figures={"directories": [record]}))
     assert "last_index" in table.columns

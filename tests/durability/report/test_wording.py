@@ -1,3 +1,6 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import pytest
 
 from durability.report.result import Result
@@ -27,17 +30,17 @@ VERDICTS = {
 
 
 @pytest.mark.parametrize(("result", "sentence"), VERDICTS.items())
-def test_the_verdict_is_one_sentence(result, sentence):
+def test_the_verdict_is_one_sentence(result: Callable[[], Result], sentence: str) -> None:
     assert conclusion(result()) == sentence
 
 
-def test_one_kill_is_not_many():
+def test_one_kill_is_not_many() -> None:
     result = Result("crash", figures=figures(landed=1))
     sentence = "HELD: 1 kill landed, every acknowledged item was there after it."
     assert conclusion(result) == sentence
 
 
-def test_a_guarantee_that_is_broken_twice_is_one_guarantee():
+def test_a_guarantee_that_is_broken_twice_is_one_guarantee() -> None:
     result = Result("audit", violations=[lost(), recovery_failed(), lost()])
     assert conclusion(result) == "VIOLATION: 2 guarantees were broken (lost, recovery-failed)."
 
@@ -53,21 +56,21 @@ def test_a_guarantee_that_is_broken_twice_is_one_guarantee():
         ("a command to come", {}, "no violation was found"),
     ],
 )
-def test_every_command_says_what_held(command, of, sentence):
+def test_every_command_says_what_held(command: str, of: Mapping[str, Any], sentence: str) -> None:
     assert conclusion(Result(command, figures=of)) == f"HELD: {sentence}."
 
 
-def test_a_machine_that_cannot_is_told_so():
+def test_a_machine_that_cannot_is_told_so() -> None:
     result = Result("doctor", figures={"checks": []}, reasons=["exact kill: refused"])
     assert conclusion(result).endswith("this machine cannot do all that the commands need.")
 
 
-def test_what_has_no_picture_is_shown_as_its_escape():
+def test_what_has_no_picture_is_shown_as_its_escape() -> None:
     shown = r"\x00\x07\x0b\x1b\x7f\x85\u202e\u2028\ufffe\ud800"
     assert visible(UNPRINTABLE) == shown
     assert visible("\t\r") == r"\t\r"
 
 
-def test_text_stays_as_it_is():
+def test_text_stays_as_it_is() -> None:
     text = "Zürich 東京 ✓ C:\\store 'k18'\n  second line"
     assert visible(text) == text
