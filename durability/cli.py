@@ -7,6 +7,7 @@ exit status is 0 held, 1 violation, 2 wrong usage, 3 inconclusive.
 import functools
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import sys
@@ -49,13 +50,34 @@ _DIRECTORY: Final = click.Path(exists=True, file_okay=False, writable=True)
 Command = Callable[..., Result]
 
 
+def _output(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Refuse an output file whose folder is missing before the work is done, not after."""
+    if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
+        raise click.BadParameter(f"the folder of {path!r} does not exist", context, parameter)
+    return path
+
+
 def reporting(name: str) -> Callable[[Command], Callable[..., None]]:
     """Turn a function that returns a Result into a command with the options all commands have."""
 
     def decorate(command: Command) -> Callable[..., None]:
-        @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
-        @click.option("--junit", "junit_path", metavar="FILE", help="Write it as JUnit XML.")
-        @click.option("--report", "page_path", metavar="FILE.html", help="Write it as a page.")
+        @click.option(
+            "--json",
+            "json_path",
+            metavar="FILE",
+            callback=_output,
+            help="Write the result as JSON.",
+        )
+        @click.option(
+            "--junit", "junit_path", metavar="FILE", callback=_output, help="Write it as JUnit XML."
+        )
+        @click.option(
+            "--report",
+            "page_path",
+            metavar="FILE.html",
+            callback=_output,
+            help="Write it as a page.",
+        )
         @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat a run's draws.")
         @click.option(
             "--budget",
@@ -87,12 +109,16 @@ def reporting(name: str) -> Callable[[Command], Callable[..., None]]:
             except KeyboardInterrupt:
                 result = Result(name, seed=options["seed"], reasons=["interrupted"])
                 result.elapsed_s = time.monotonic() - began
-            if json_path:
-                write_json(result.document(), json_path)
-            if junit_path:
-                write_junit(result, junit_path)
-            if page_path:
-                write_page(result, page_path)
+            try:
+                if json_path:
+                    write_json(result.document(), json_path)
+                if junit_path:
+                    write_junit(result, junit_path)
+                if page_path:
+                    write_page(result, page_path)
+            except DurabilityError as error:
+                show(result, Console())
+                raise click.UsageError(str(error)) from error
             if status is ExitStatus.USAGE:
                 raise click.UsageError(result.reasons[0])
             show(result, Console())
@@ -224,7 +250,7 @@ def audit(directories: tuple[str, ...], *, recovered: bool, **_: Any) -> Result:
             msgspec.structs.replace(
                 violation,
                 message=f"{found.path}: {violation.message}",
-                reproduce=f"durability audit{option} {found.path}",
+                reproduce=f"durability audit{option} {shlex.quote(found.path)}",
             )
             for violation in found.violations
         ]

@@ -3,6 +3,7 @@
 target -> trace -> crash -> recovery -> audit -> report
 """
 
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -172,7 +173,7 @@ def _violations(target: Target, plan: Plan, cycles: list[Cycle]) -> list[Violati
             msgspec.structs.replace(
                 found.violation,
                 message=f"{found.violation.message} ({context})",
-                reproduce=f"durability replay {found.folder}",
+                reproduce=f"durability replay {shlex.quote(str(found.folder))}",
             )
         )
     return violations

@@ -1,6 +1,7 @@
 """Replaying kept findings: recover the crashed directory again, audit it again."""
 
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from tempfile import TemporaryDirectory
@@ -31,7 +32,9 @@ def replay(paths: Iterable[str]) -> Result:
         if judgement.violations:
             failed.append(folder)
             result.violations += [
-                msgspec.structs.replace(violation, reproduce=f"durability replay {folder}")
+                msgspec.structs.replace(
+                    violation, reproduce=f"durability replay {shlex.quote(folder)}"
+                )
                 for violation in judgement.violations
             ]
     if not folders:

@@ -32,8 +32,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 """The columns of a table that would be too wide with all of its records' scalars."""
 
 
-class Table(NamedTuple):
-    """Records of one kind: the figure's name, the columns' names, a row of cells a record."""
+class Records(NamedTuple):
+    """A table: the figure's name, the columns' names, a row of cells a record."""
 
     name: str
     columns: tuple[str, ...]
@@ -51,13 +51,13 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "time", f"{result.elapsed_s:.1f} s"
 
 
-def tables(result: Result) -> Iterator[Table]:
+def tables(result: Result) -> Iterator[Records]:
     """Yield each figure that is records, in a list or by name."""
     for name, value in result.figures.items():
         if records := _records(value):
             columns = _COLUMNS.get(name) or _scalars(records[0])
             rows = [tuple(_cell(record.get(column)) for column in columns) for record in records]
-            yield Table(name, columns, rows)
+            yield Records(name, columns, rows)
 
 
 def _records(value: Any) -> list[Mapping[str, Any]]:

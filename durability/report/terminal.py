@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
-from durability.report.figures import facts, tables
+from durability.report.figures import Records, facts, tables
 from durability.report.result import Result
 from durability.report.wording import conclusion, visible
 
@@ -42,10 +43,9 @@ class _Summary:
 
     def print(self, result: Result) -> None:
         self._line(f"durability {result.command}", "bold")
-        self._grid(facts(result))
+        self._console.print(self._grid(facts(result)))
         for table in tables(result):
-            self._heading(table.name, "bold")
-            self._grid([table.columns, *table.rows])
+            self._table(table)
         for violation in result.violations:
             self._violation("VIOLATION", violation, _STYLES["violation"])
         for violation in result.known:
@@ -54,16 +54,30 @@ class _Summary:
         self._list("Notes", result.notes)
         self._heading(conclusion(result), _STYLES[result.verdict])
 
+    def _table(self, table: Records) -> None:
+        """Print a row a record or, where words would not fit in their columns, a list a record."""
+        self._heading(table.name, "bold")
+        grid = self._grid([table.columns, *table.rows])
+        console = self._console
+        if Measurement.get(console, console.options, grid).minimum < console.width:
+            console.print(grid)
+            return
+        for number, row in enumerate(table.rows):
+            if number:
+                console.print()
+            console.print(self._grid(zip(table.columns, row, strict=True)))
+
     def _violation(self, heading: str, violation: Violation, style: str) -> None:
         self._heading(f"{heading} {violation.kind}", style)
-        self._grid([("guarantee", violation.invariant), ("seen", violation.message)])
+        seen = [("guarantee", violation.invariant), ("seen", violation.message)]
+        self._console.print(self._grid(seen))
         if violation.reproduce:
             self._line(f"  reproduce  {violation.reproduce}")
 
     def _list(self, heading: str, items: list[str]) -> None:
         if items:
             self._heading(heading, "bold")
-            self._grid(("-", item) for item in items)
+            self._console.print(self._grid(("-", item) for item in items))
 
     def _heading(self, text: str, style: str) -> None:
         self._console.print()
@@ -71,14 +85,14 @@ class _Summary:
 
     def _line(self, text: str, style: str = "") -> None:
         """Print one line, whatever the width, so that it can be copied as one."""
-        self._console.print(self._text(text, style), soft_wrap=True)
+        self._console.print(self._text(text.replace("\n", r"\n"), style), soft_wrap=True)
 
-    def _grid(self, rows: Iterable[tuple[str, ...]]) -> None:
-        """Print rows in columns, set in from the margin; long cells are wrapped in theirs."""
+    def _grid(self, rows: Iterable[tuple[str, ...]]) -> Padding:
+        """Return rows in columns, set in from the margin; long cells are wrapped in theirs."""
         grid = Table.grid(padding=(0, 2, 0, 0))
         for row in rows:
             grid.add_row(*map(self._text, row))
-        self._console.print(Padding.indent(grid, 2))
+        return Padding.indent(grid, 2)
 
     def _text(self, text: str, style: str = "") -> Text:
         """Return foreign text as it can be shown, in the characters that the console can print."""

@@ -149,6 +149,8 @@ def test_a_budget_that_ends_early_is_inconclusive_only_for_a_number_that_was_ask
         (("crash", "--at", "x"), "not a number of bytes"),
         (("crash", "--kills", "1", "--directory", "/no/such/directory"), "/no/such/directory"),
         (("crash", "--kills", "1", "--baseline", "/no/such/file"), "/no/such/file"),
+        (("crash", "--kills", "1", "--json", "/no/such/folder/x"), "/no/such/folder/x"),
+        (("crash", "--kills", "1", "--json", "/"), "/"),
         (("audit", "/no/such/directory"), "/no/such/directory"),
         (("replay", "/no/such/finding"), "/no/such/finding"),
         (("trace", "show", "/no/such/trace"), "/no/such/trace"),

@@ -1,6 +1,6 @@
 from typing import Any
 
-from durability.report.figures import Table, facts, tables
+from durability.report.figures import Records, facts, tables
 from durability.report.result import Result
 from tests.durability.report.results import figures
 
@@ -47,14 +47,14 @@ def test_records_are_a_table_of_their_scalars() -> None:
     ]
     result = Result("history", figures={"histories": histories})
     rows: list[tuple[str, ...]] = [("a.jsonl", "1,200"), ("b.jsonl", "-")]
-    assert list(tables(result)) == [Table("histories", ("path", "operations"), rows)]
+    assert list(tables(result)) == [Records("histories", ("path", "operations"), rows)]
     assert [label for label, _ in facts(result)] == ["time"]
 
 
 def test_records_by_name_are_a_table_too() -> None:
     result = Result("powerloss", figures={"models": {"xfs": {"legal": 40}, "btrfs": {"legal": 39}}})
     rows: list[tuple[str, ...]] = [("xfs", "40"), ("btrfs", "39")]
-    assert list(tables(result)) == [Table("models", ("name", "legal"), rows)]
+    assert list(tables(result)) == [Records("models", ("name", "legal"), rows)]
     assert [label for label, _ in facts(result)] == ["time"]
 
 

@@ -116,6 +116,25 @@ def test_records_are_shown_as_a_table() -> None:
     assert printed(Result("doctor", figures={"checks": CHECKS})) == DOCTOR
 
 
+HISTORIES = """\
+histories
+  path     histories/register-01.jsonl
+  verdict  linearizable
+
+  path     histories/register-02.jsonl
+  verdict  unknown
+
+"""
+
+
+def test_records_that_do_not_fit_beside_each_other_stand_below() -> None:
+    histories = [
+        {"path": "histories/register-01.jsonl", "verdict": "linearizable"},
+        {"path": "histories/register-02.jsonl", "verdict": "unknown"},
+    ]
+    assert HISTORIES in printed(Result("history", figures={"histories": histories}), 40)
+
+
 def test_what_is_known_does_not_look_like_a_violation() -> None:
     text = printed(known())
     assert "VIOLATION" not in text
@@ -153,8 +172,8 @@ def test_foreign_text_cannot_speak_to_the_terminal() -> None:
 
 
 def test_foreign_lines_stand_behind_the_margin() -> None:
-    text = printed(Result("crash", reasons=["it said\nHELD: 200 kills landed"]))
-    assert "HELD: 200 kills landed" in text
+    text = printed(hostile("it said\nHELD: 200 kills landed"))
+    assert text.count("HELD: 200 kills landed") == 14
     assert not [line for line in text.splitlines() if line.startswith("HELD")]
 
 
