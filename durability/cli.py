@@ -26,7 +26,7 @@ from durability.audit.recovered import DirectoryAudit
 from durability.crash_cycle import Cycle, Mechanism, Plan
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
-from durability.errors import DurabilityError, ExitStatus
+from durability.errors import DurabilityError, UsageError
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.document import write_json
@@ -95,38 +95,53 @@ def reporting(name: str) -> Callable[[Command], Callable[..., None]]:
             baseline: str | None,
             **options: Any,
         ) -> None:
-            began = time.monotonic()
-            status: ExitStatus | None = None
+            result, usage = _outcome(name, command, baseline, options)
             try:
-                known = Baseline.load(baseline) if baseline else None
-                result = command(**options)
-                if known is not None:
-                    result.set_aside(known)
-            except DurabilityError as error:
-                status = error.exit_status
-                result = Result(name, seed=options["seed"], reasons=[str(error)])
-                result.elapsed_s = time.monotonic() - began
-            except KeyboardInterrupt:
-                result = Result(name, seed=options["seed"], reasons=["interrupted"])
-                result.elapsed_s = time.monotonic() - began
-            try:
-                if json_path:
-                    write_json(result.document(), json_path)
-                if junit_path:
-                    write_junit(result, junit_path)
-                if page_path:
-                    write_page(result, page_path)
+                _write(result, json_path, junit_path, page_path)
             except DurabilityError as error:
                 show(result, Console())
                 raise click.UsageError(str(error)) from error
-            if status is ExitStatus.USAGE:
-                raise click.UsageError(result.reasons[0])
+            if usage is not None:
+                raise click.UsageError(str(usage))
             show(result, Console())
             sys.exit(result.exit_status)
 
         return wrapped
 
     return decorate
+
+
+def _outcome(
+    name: str, command: Command, baseline: str | None, options: dict[str, Any]
+) -> tuple[Result, UsageError | None]:
+    """Run a command; return its result, and what was wrong with how it was called."""
+    began = time.monotonic()
+    usage: UsageError | None = None
+    try:
+        known = Baseline.load(baseline) if baseline else None
+        result = command(**options)
+        if known is not None:
+            result.set_aside(known)
+    except DurabilityError as error:
+        usage = error if isinstance(error, UsageError) else None
+        result = Result(name, seed=options["seed"], reasons=[str(error)])
+        result.elapsed_s = time.monotonic() - began
+    except KeyboardInterrupt:
+        result = Result(name, seed=options["seed"], reasons=["interrupted"])
+        result.elapsed_s = time.monotonic() - began
+    return result, usage
+
+
+def _write(
+    result: Result, json_path: str | None, junit_path: str | None, page_path: str | None
+) -> None:
+    """Write a result in the forms that were asked for. Raises UsageError."""
+    if json_path:
+        write_json(result.document(), json_path)
+    if junit_path:
+        write_junit(result, junit_path)
+    if page_path:
+        write_page(result, page_path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
