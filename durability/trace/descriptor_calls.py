@@ -9,7 +9,7 @@ import os
 
 from durability.trace.files import Files, OpenFile
 from durability.trace.filter import BASE
-from durability.trace.notification import ANSWERED, LET_RUN, Listener, Notification
+from durability.trace.notification import LET_RUN, Listener, Notification
 from durability.trace.processes import Process
 from durability.trace.records import Untraceable
 from durability.trace.tape import Tape
@@ -40,7 +40,7 @@ class DescriptorCalls:
     def _install_at(self, call: Notification, opened: OpenFile, number: int, flags: int) -> int:
         self._listener.install(call.id, opened.descriptor, number, flags)
         self._files.add(number, opened)
-        return ANSWERED
+        return number
 
     def close(self, call: Notification, _process: Process) -> int:
         """Arguments: descriptor."""

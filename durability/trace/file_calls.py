@@ -1,8 +1,7 @@
 """Calls on files, performed in the target's place: open, write, size and sync.
 
 Each handler takes the waiting call and its process and returns the call's result, or `LET_RUN` to
-have the kernel perform it as it stands, or `ANSWERED` where the answer is already given. An OSError
-becomes the call's errno.
+have the kernel perform it as it stands. An OSError becomes the call's errno.
 """
 
 import errno
@@ -35,7 +34,6 @@ class FileCalls:
         self._files = files
         self._tape = tape
         self._descriptors = descriptors
-        self._device = os.stat(paths.root).st_dev
 
     # Opening
 
@@ -256,7 +254,7 @@ class FileCalls:
         """Arguments: descriptor. Of our file system it is as good as sync(2), at worst slower."""
         path = self._paths.directory(call.thread, call.arguments[0])
         status = _status(path)
-        if status is None or status.st_dev != self._device:
+        if status is None or status.st_dev != self._paths.device:
             return LET_RUN
         return self.sync(call, process)
 

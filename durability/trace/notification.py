@@ -24,12 +24,9 @@ _EMPTY: Final = bytes(_NOTIFICATION.size)  # the kernel refuses a buffer that is
 
 LET_RUN: Final = -1
 """A handler's result: the kernel shall perform the call as it stands."""
-ANSWERED: Final = -2
-"""A handler's result: the call has its answer."""
 
 _CONTINUE: Final = 1
 _ADD_AT_NUMBER: Final = 1
-_ADD_AND_SEND: Final = 2
 _SYNC_WAKE_UP: Final = 1
 
 
@@ -88,15 +85,14 @@ class Listener:
         self.answer(identity, 0, flags=_CONTINUE)
 
     def install(self, identity: int, descriptor: int, number: int, flags: int) -> None:
-        """Put our open file into the caller at `number` and end the call with that number.
+        """Put our open file into the caller at `number`; the call still waits for its answer.
 
         Raises OSError: EBADF beyond the caller's RLIMIT_NOFILE, ENOENT where it was killed.
         """
-        addition = _ADDITION.pack(
-            identity, _ADD_AT_NUMBER | _ADD_AND_SEND, descriptor, number, flags
-        )
+        addition = _ADDITION.pack(identity, _ADD_AT_NUMBER, descriptor, number, flags)
         while True:
-            # Interrupted by a signal to us, the kernel has taken the addition back.
+            # Interrupted by a signal to us, the kernel has taken the addition back. It could send
+            # the answer in the same step, but does not take that back: the caller would get 0.
             with suppress(InterruptedError):
                 fcntl.ioctl(self.descriptor, _ADD_DESCRIPTOR, addition)
                 return

@@ -13,11 +13,12 @@ _LINKS_MAX: Final = 40
 class Paths:
     """Resolves paths against one watched root.
 
-    `root` is an absolute path without symbolic links.
+    `root` is an absolute path without symbolic links, on the file system `device`.
     """
 
     def __init__(self, root: bytes) -> None:
         self.root = root
+        self.device = os.stat(root).st_dev
         self._below = root + b"/"
         self._plain = {root}  # directories known to be reached without a symbolic link
 

@@ -92,7 +92,6 @@ def _become(
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
             os.close(source)
-        _raise_descriptor_limit()
         listener = filter_.install()
         socket.send_fds(handover, [b"listener"], [listener])
         os.close(listener)
@@ -116,7 +115,11 @@ def _become(
         os._exit(status)
 
 
-def _raise_descriptor_limit() -> None:
+def raise_descriptor_limit() -> None:
+    """Make room for numbers above BASE, as far as the hard limit allows; targets inherit it.
+
+    The supervisor needs as much itself: it holds a copy of each file that a target holds.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = BASE + _HIGH_NUMBERS
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -14,7 +14,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,15 +32,14 @@ from durability.trace.notification import LET_RUN, Listener, Notification
 from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
 from durability.trace.processes import Process, Processes, descendants
-from durability.trace.spawn import REFUSAL_BYTES_MAX, Child, refused, spawn
+from durability.trace.spawn import REFUSAL_BYTES_MAX, Child, raise_descriptor_limit, refused, spawn
 from durability.trace.tape import KillReached, Tape
 from durability.trace.trace import Trace
 from durability.trace.tree import initial_records
 
 _STDERR_BYTES_MAX: Final = 16384
 _TICK_MS: Final = 50
-"""How often, at least, the deadline and locks that nobody holds any more are looked at."""
-_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
+"""How often, at least, the deadline, interrupts and abandoned locks are looked at."""
 
 _HANDLED_AS: Final = {
     **dict.fromkeys(("vfork",), "fork"),
@@ -91,15 +90,17 @@ class Run:
 
 
 class Supervisor:
-    """Runs targets one after another on one CPU, each under the same filter.
+    """Runs targets one after another, each under the same filter.
 
     Must be used by a single-threaded process, as a target dies with the thread that forked it, and
-    the process's umask and children are this class's while it runs. `control`, if given, is a
-    descriptor whose becoming readable (or closing) ends a run at once with `Stopped`.
+    the process's umask, children and interrupts are this class's while it runs; best by one that is
+    bound to one CPU, as its targets then are. `control`, if given, is a descriptor whose becoming
+    readable (or closing) ends a run at once with `Stopped`.
     """
 
     def __init__(self, control: int | None = None) -> None:
         system.become_child_subreaper()
+        raise_descriptor_limit()
         self._filter = Filter()
         self._control = control
 
@@ -108,18 +109,18 @@ class Supervisor:
     ) -> Run:
         """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
 
-        Every process of the target has ended when this returns or raises. Raises MechanismError
-        where the target cannot be started.
+        Every process of the target has ended when this returns or raises; SIGINT and SIGTERM end
+        the run and then act as they would have. Raises MechanismError where the target cannot be
+        started or followed, Stopped where `control` says so.
         """
         began = time.monotonic()
-        watched = os.path.realpath(os.fsencode(root))
-        with _signal_mask(signal.SIG_BLOCK, _INTERRUPTS) as mask:
-            supervision = _Supervision(spawn(launch, self._filter), watched, order)
+        paths = Paths(os.path.realpath(os.fsencode(root)))
+        with _interrupts_deferred() as interrupts:
+            supervision = _Supervision(spawn(launch, self._filter), paths, order)
             try:
                 # Nothing has changed yet: what the child wants to change waits for our answer.
-                initial = initial_records(watched, supervision.files.inode)
-                with _signal_mask(signal.SIG_SETMASK, mask):
-                    supervision.follow(began + deadline_s, self._control)
+                initial = initial_records(paths.root, supervision.files.inode)
+                supervision.follow(began + deadline_s, self._control, interrupts)
             finally:
                 status = supervision.end()
         trace = Trace(initial, supervision.tape.records)
@@ -129,25 +130,35 @@ class Supervisor:
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             supervision.stderr.decode("utf-8", "backslashreplace"),
-            trace.tree().differences(watched),
+            trace.tree().differences(paths.root),
             time.monotonic() - began,
         )
 
 
 @contextmanager
-def _signal_mask(how: int, signals: Iterable[int]) -> Iterator[set[int]]:
-    """Set the signal mask for a while; the value is the mask as it was."""
-    mask = {int(number) for number in signal.pthread_sigmask(how, signals)}
+def _interrupts_deferred() -> Iterator[list[int]]:
+    """Collect interrupts, so that none leaves a call half performed; let them act at the end."""
+    pending: list[int] = []
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, _: pending.append(number))
     try:
-        yield mask
+        yield pending
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for interrupt in pending:
+            signal.raise_signal(interrupt)
 
 
 class _Supervision:
     """One running target."""
 
-    def __init__(self, child: Child, root: bytes, order: KillOrder | None) -> None:
+    def __init__(self, child: Child, paths: Paths, order: KillOrder | None) -> None:
         self._child = child
         self._umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
         self._listener = Listener(child.listener)
@@ -160,7 +171,6 @@ class _Supervision:
             child.stdout: self._hear_stdout,
             child.stderr: self._hear_stderr,
         }
-        paths = Paths(root)
         descriptors = DescriptorCalls(self._listener, self.files, self.tape)
         self._handlers = _handlers(
             FileCalls(paths, self.files, self.tape, descriptors),
@@ -169,8 +179,11 @@ class _Supervision:
             ProcessCalls(self._processes, self.files, self.tape),
         )
 
-    def follow(self, deadline: float, control: int | None) -> None:
-        """Answer calls until the target has ended, the position is reached or time is up."""
+    def follow(self, deadline: float, control: int | None, interrupts: list[int]) -> None:
+        """Answer calls until the target has ended, the position is reached or time is up.
+
+        Ends too when there is something in `interrupts`.
+        """
         child = self._child
         poll = select.poll()
         # In this order: what was printed before a call is heard before the call is performed.
@@ -181,7 +194,7 @@ class _Supervision:
         only_a_call = [(child.listener, select.POLLIN)]
         tick = 0.0
         with suppress(KillReached):
-            while (now := time.monotonic()) < deadline:
+            while (now := time.monotonic()) < deadline and not interrupts:
                 if now >= tick:
                     tick = now + _TICK_MS / 1000
                     if self.files.locks_in_use:
@@ -222,10 +235,10 @@ class _Supervision:
         except OSError as error:
             self._listener.answer(call.id, 0, error.errno or errno.EIO)
             return
-        if result >= 0:
-            self._listener.answer(call.id, result)
-        elif result == LET_RUN:
+        if result == LET_RUN:
             self._listener.let_run(call.id)
+        else:
+            self._listener.answer(call.id, result)
 
     def _hear_stdout(self) -> bool:
         return self.tape.hear(self._child.stdout)

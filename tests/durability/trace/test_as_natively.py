@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,8 @@ def writes() -> None:
     say("no vector", lambda: os.writev(file, []))
     say("dsync", lambda: os.pwritev(file, [b"durable"], 100, os.RWF_DSYNC))
     say("append", lambda: os.pwritev(file, [b"end"], 3, os.RWF_APPEND))
-    vector = (ctypes.c_void_p * 2)(ctypes.cast(b"here", ctypes.c_void_p).value or 0, 4)
+    here = ctypes.create_string_buffer(b"here")
+    vector = (ctypes.c_void_p * 2)(ctypes.addressof(here), 4)
     pwritev2 = LIBC.pwritev2
     say("here", lambda: call(pwritev2, file, vector, 1, ctypes.c_long(-1), 0))
     say("here, dsync", lambda: call(pwritev2, file, vector, 1, ctypes.c_long(-1), os.RWF_DSYNC))
@@ -398,12 +400,7 @@ def a_program_just_written() -> None:
     for n in range(3):
         Path(f"program{n}").write_text("#!/bin/sh\necho it runs\n")
         os.chmod(f"program{n}", 0o700)
-        say(
-            "run",
-            lambda n=n: (
-                subprocess.run([f"./program{n}"], stdout=subprocess.PIPE, check=True).stdout
-            ),
-        )
+        say("run", partial(subprocess.check_output, [f"./program{n}"]))
 
 
 def duplicates() -> None:
@@ -444,10 +441,10 @@ def others() -> None:
     """What has no content that survives is left to the kernel, and does not keep us waiting."""
     os.mkfifo("fifo")
     reader = os.open("fifo", os.O_RDONLY | os.O_NONBLOCK)
+    say("sync of a fifo", lambda: os.fsync(reader))
     writer = os.open("fifo", os.O_WRONLY)
     os.write(writer, b"through")
     say("fifo", lambda: os.read(reader, 100))
-    say("sync of a fifo", lambda: os.fsync(reader))
     say("nobody reads", lambda: opened("fifo2", os.O_WRONLY | os.O_NONBLOCK))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")

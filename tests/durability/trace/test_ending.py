@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from durability.targets.contract import Call
-from durability.trace import supervisor as module
+from durability.trace.file_calls import FileCalls
 from durability.trace.kill_order import KillOrder
 from durability.trace.processes import descendants
 from durability.trace.supervisor import Stopped, Supervisor
 from tests.durability.trace.alone import alone, python
+
+NEVER_S = 1e6
 
 
 def has_ended(process: int) -> bool:
@@ -37,7 +39,8 @@ def leave_grandchildren(then: Callable[[], None]) -> Callable[[], None]:
 
     def leave() -> None:
         reader, writer = os.pipe()
-        for away in (lambda: None, os.setsid, lambda: os.setpgid(0, 0)):
+        ways: list[Callable[[], None]] = [lambda: None, os.setsid, lambda: os.setpgid(0, 0)]
+        for away in ways:
             if not os.fork():
                 away()
                 if not os.fork():
@@ -108,7 +111,7 @@ def test_the_control_pipe_ends_the_run(root: Path, close: bool) -> None:
 
         signal.signal(signal.SIGUSR1, close_or_speak)
         with pytest.raises(Stopped):
-            Supervisor(control).run(Call(target), str(root))
+            Supervisor(control).run(Call(target), str(root), deadline_s=NEVER_S)
         assert descendants(os.getpid()) == []
         assert (root / "begun").exists()
 
@@ -125,11 +128,11 @@ def test_an_interrupt_leaves_nothing(root: Path) -> None:
         umask = os.umask(0o027)
         before = os.listdir("/proc/self/fd")
         with pytest.raises(KeyboardInterrupt):
-            Supervisor().run(Call(leave_grandchildren(interrupt)), str(root))
+            Supervisor().run(Call(leave_grandchildren(interrupt)), str(root), deadline_s=NEVER_S)
         assert descendants(os.getpid()) == []
         assert os.listdir("/proc/self/fd") == before
         assert os.umask(umask) == 0o027
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     alone(run_until_interrupted)
 
@@ -175,7 +178,7 @@ def test_a_defect_of_ours_ends_the_target_and_is_raised(
         raise ZeroDivisionError
 
     def run_and_look() -> None:
-        monkeypatch.setattr(module.FileCalls, "write", fail)
+        monkeypatch.setattr(FileCalls, "write", fail)
         with pytest.raises(ZeroDivisionError):
             Supervisor().run(Call(lambda: write_file(root / "file")), str(root))
         assert descendants(os.getpid()) == []
@@ -229,3 +232,23 @@ def test_elapsed_time_is_that_of_the_run(root: Path) -> None:
     began = time.monotonic()
     run = alone(lambda: Supervisor().run(python("pass", cwd="/"), str(root)))
     assert 0 < run.elapsed_s <= time.monotonic() - began
+
+
+def test_a_tree_that_cannot_be_read_ends_the_target_too(root: Path) -> None:
+    (root / "file").write_bytes(b"")
+
+    def run_and_look() -> None:
+        before = os.listdir("/proc/self/fd")
+        supervisor = Supervisor()
+
+        def fail(*_: object) -> None:
+            raise PermissionError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("durability.trace.supervisor.initial_records", fail)
+            with pytest.raises(PermissionError):
+                supervisor.run(Call(wait_for_ever), str(root))
+        assert descendants(os.getpid()) == []
+        assert os.listdir("/proc/self/fd") == before
+
+    alone(run_and_look)

@@ -174,7 +174,7 @@ def test_a_write_that_the_disk_cuts_short_of_the_position_is_not_the_kill(root: 
         try:
             os.write(file, bytes(80))
         except OSError as error:
-            os.write(1, b"errno %d\n" % error.errno)
+            os.write(1, b"errno %d\n" % (error.errno or 0))
 
     def with_a_limit(order: KillOrder | None) -> Run:
         (root / "file").unlink(missing_ok=True)

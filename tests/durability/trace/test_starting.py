@@ -2,6 +2,7 @@ import os
 import resource
 import signal
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -109,26 +110,26 @@ def test_a_low_descriptor_limit_is_raised_as_far_as_allowed(root: Path) -> None:
     assert alone(run) == ["(1500, 1500)"]
 
 
-def test_no_privilege_is_needed(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_privilege_is_needed() -> None:
     if os.geteuid():
         pytest.skip("all other tests show it already: this is not root")
-    root = tmp_path_factory.mktemp("root")
-    os.chown(root, 65534, 65534)
-    for parent in root.parents[:2]:
-        parent.chmod(0o711)
 
-    def run_unprivileged() -> None:
+    def run_unprivileged(root: str) -> None:
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
         os.umask(0o022)
         source = "import os; os.write(os.open('file', os.O_WRONLY | os.O_CREAT, 0o600), b'12345')"
-        run = Supervisor().run(python(source, cwd=str(root)), str(root), KillOrder(3))
-        assert run.landed(), (run.stderr, run.differences)
+        by_command = Supervisor().run(python(source, cwd=root), root, KillOrder(3))
+        assert by_command.landed(), (by_command.stderr, by_command.differences)
+        by_call = Supervisor().run(Call(lambda: os.mkdir(f"{root}/d")), root)
+        assert (by_call.exit_status, by_call.differences) == (0, []), by_call.stderr
 
-    alone(run_unprivileged)
-    status = (root / "file").stat()
-    assert (status.st_uid, status.st_size) == (65534, 3)
+    with tempfile.TemporaryDirectory() as root:
+        os.chown(root, 65534, 65534)
+        alone(lambda: run_unprivileged(root))
+        status = os.stat(f"{root}/file")
+        assert (status.st_uid, status.st_size) == (65534, 3)
 
 
 def test_what_was_there_before_is_part_of_the_tree(root: Path) -> None:

@@ -117,17 +117,7 @@ def test_a_tree_read_from_disk_is_that_disk(disk: Path) -> None:
 
 
 def numbered(root: Path) -> Tree:
-    """Each file gets a number of its own, as the supervisor gives them."""
-    tree = Tree()
-    numbers: dict[bytes, int] = {}
-    for record, _ in initial_records(os.fsencode(root)):
-        if isinstance(record, Open | Write):
-            file = numbers.setdefault(record.path, len(numbers))
-            fields = {name: getattr(record, name) for name in record.__struct_fields__}
-            tree.apply(type(record)(**{**fields, "file": file}))
-        else:
-            tree.apply(record)
-    return tree
+    return Tree(initial_records(os.fsencode(root), lambda status: status.st_ino))
 
 
 def spoil_content(root: Path) -> None:
