@@ -28,7 +28,7 @@ class Ledger:
     """
 
     def __init__(self, speech: Speech, later: Container[str] = ()) -> None:
-        self._speech = speech
+        self.speech = speech
         self._later = later
         self.announced: list[str] = []
         self.acknowledged: list[str] = []
@@ -37,7 +37,7 @@ class Ledger:
 
     def hear(self, line: str) -> None:
         """Take one complete line of the workload; most lines of most programs are neither."""
-        speech = self._speech
+        speech = self.speech
         announced = item_in(line, speech.announced)
         if announced is not None:
             self.announced.append(announced)
@@ -81,7 +81,7 @@ class Ledger:
 
     @property
     def _announcing(self) -> bool:
-        return self._speech.announced is not None and not self._unannounced
+        return self.speech.announced is not None and not self._unannounced
 
     def lost(self, recovered: Iterable[str], order: Order = "exact") -> list[str]:
         """Return the acknowledged items that are missing, in the order of their acknowledgement.

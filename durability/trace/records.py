@@ -16,6 +16,11 @@ import msgspec
 Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 
 
+def shown(text: bytes) -> str:
+    """Return a path or output as text; what is not UTF-8 is escaped."""
+    return text.decode("utf-8", "backslashreplace")
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """The root of all records; on disk each is an array that begins with its type's name."""
 
@@ -28,6 +33,11 @@ class Open(Record, frozen=True):
     path: bytes
     flags: int
     created: bool
+
+    def __str__(self) -> str:
+        made = " created" if self.created else ""
+        cut = " truncated" if self.flags & os.O_TRUNC else ""
+        return f"open {shown(self.path) or 'unnamed'}{made}{cut}"
 
 
 class Write(Record, frozen=True):
@@ -45,6 +55,10 @@ class Write(Record, frozen=True):
     torn: bool = False
     flags: int = 0
 
+    def __str__(self) -> str:
+        torn = f", torn from {self.asked}" if self.torn else ""
+        return f"write {shown(self.path)} at {self.offset}: {len(self.data)} bytes{torn}"
+
 
 class Truncate(Record, frozen=True):
     """A file's size was set."""
@@ -53,6 +67,9 @@ class Truncate(Record, frozen=True):
     file: int
     path: bytes
     size: Unsigned
+
+    def __str__(self) -> str:
+        return f"truncate {shown(self.path)} to {self.size} bytes"
 
 
 class Allocate(Record, frozen=True):
@@ -65,6 +82,10 @@ class Allocate(Record, frozen=True):
     offset: Unsigned
     length: Unsigned
 
+    def __str__(self) -> str:
+        extent = f"{self.length} bytes at {self.offset}, mode {self.mode}"
+        return f"fallocate {shown(self.path)}: {extent}"
+
 
 class Rename(Record, frozen=True):
     """A name moved, replacing what stood at the destination; `exchange` swaps the two instead."""
@@ -74,6 +95,10 @@ class Rename(Record, frozen=True):
     destination: bytes
     exchange: bool = False
 
+    def __str__(self) -> str:
+        arrow = "<->" if self.exchange else "->"
+        return f"rename {shown(self.source)} {arrow} {shown(self.destination)}"
+
 
 class Link(Record, frozen=True):
     """A further name for an inode."""
@@ -81,6 +106,9 @@ class Link(Record, frozen=True):
     thread: int
     file: int
     path: bytes
+
+    def __str__(self) -> str:
+        return f"link {shown(self.path)} to file {self.file}"
 
 
 class Symlink(Record, frozen=True):
@@ -90,12 +118,18 @@ class Symlink(Record, frozen=True):
     path: bytes
     content: bytes
 
+    def __str__(self) -> str:
+        return f"symlink {shown(self.path)} -> {shown(self.content)}"
+
 
 class Unlink(Record, frozen=True):
     """A name was removed."""
 
     thread: int
     path: bytes
+
+    def __str__(self) -> str:
+        return f"unlink {shown(self.path)}"
 
 
 class MakeDirectory(Record, frozen=True):
@@ -104,12 +138,18 @@ class MakeDirectory(Record, frozen=True):
     thread: int
     path: bytes
 
+    def __str__(self) -> str:
+        return f"mkdir {shown(self.path)}"
+
 
 class RemoveDirectory(Record, frozen=True):
     """An empty directory was removed."""
 
     thread: int
     path: bytes
+
+    def __str__(self) -> str:
+        return f"rmdir {shown(self.path)}"
 
 
 class Sync(Record, frozen=True):
@@ -119,11 +159,17 @@ class Sync(Record, frozen=True):
     path: bytes
     data_only: bool
 
+    def __str__(self) -> str:
+        return f"{'fdatasync' if self.data_only else 'fsync'} {shown(self.path) or '.'}"
+
 
 class SyncAll(Record, frozen=True):
     """sync(2), or syncfs(2) on the watched tree's file system."""
 
     thread: int
+
+    def __str__(self) -> str:
+        return "sync"
 
 
 class Output(Record, frozen=True):
@@ -135,6 +181,9 @@ class Output(Record, frozen=True):
 
     data: bytes
 
+    def __str__(self) -> str:
+        return f"printed {shown(self.data)!r}"
+
 
 class Untraceable(Record, frozen=True):
     """A way to change `path` that no later record shows, such as a shared writable mapping."""
@@ -143,12 +192,18 @@ class Untraceable(Record, frozen=True):
     call: str
     path: bytes
 
+    def __str__(self) -> str:
+        return f"NOT SEEN {self.call} of {shown(self.path)}"
+
 
 class Refused(Record, frozen=True):
     """An interface that was answered with ENOSYS so that the target falls back to another one."""
 
     thread: int
     call: str
+
+    def __str__(self) -> str:
+        return f"refused {self.call}"
 
 
 class Kill(Record, frozen=True):
@@ -157,6 +212,9 @@ class Kill(Record, frozen=True):
     offset: Unsigned
     calls: Unsigned
     torn: bool
+
+    def __str__(self) -> str:
+        return f"KILL {'inside a write' if self.torn else 'between two calls'}"
 
 
 AnyRecord = (

@@ -18,6 +18,7 @@ from durability.trace.records import (
     Untraceable,
     Write,
     is_change,
+    shown,
 )
 from durability.trace.tree import Tree
 
@@ -48,7 +49,7 @@ class Trace(msgspec.Struct, frozen=True):
         """
         said = b"".join(record.data for record in self.records if isinstance(record, Output))
         for line in said.split(b"\n")[:-1]:
-            yield line.decode("utf-8", "backslashreplace").removesuffix("\r")
+            yield shown(line).removesuffix("\r")
 
     def stream_bytes(self) -> int:
         """Return the length of the write stream."""
@@ -79,7 +80,7 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 def _around(record: Untraceable) -> str:
-    path = record.path.decode("utf-8", "backslashreplace")
+    path = shown(record.path)
     return f"{record.call} of {path}" if path else record.call
 
 

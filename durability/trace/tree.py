@@ -18,6 +18,7 @@ from durability.trace.records import (
     Truncate,
     Unlink,
     Write,
+    shown,
 )
 
 Value = TypeVar("Value")
@@ -158,11 +159,11 @@ class Tree:
             ("symbolic link", self.links.keys(), links.keys()),
         ):
             for missing, where in ((ours - theirs, "on disk"), (theirs - ours, "in the trace")):
-                found += [f"{kind} {_shown(path)} is not {where}" for path in sorted(missing)]
+                found += [f"{kind} {shown(path)} is not {where}" for path in sorted(missing)]
         for path in sorted(self.files.keys() & files):
             found += self._content_differences(root, path)
         found += [
-            f"symbolic link {_shown(path)} leads elsewhere"
+            f"symbolic link {shown(path)} leads elsewhere"
             for path in sorted(self.links.keys() & links.keys())
             if self.links[path] != links[path]
         ]
@@ -174,7 +175,7 @@ class Tree:
             with open(os.path.join(root, path), "rb") as file:
                 content = file.read()
         except OSError as error:
-            return [f"file {_shown(path)} cannot be read: {error.strerror}"]
+            return [f"file {shown(path)} cannot be read: {error.strerror}"]
         if content == expected:
             return []
         pairs = zip(content, expected, strict=False)
@@ -182,7 +183,7 @@ class Tree:
             (at for at, (a, b) in enumerate(pairs) if a != b), min(len(content), len(expected))
         )
         text = (
-            f"file {_shown(path)} is {len(content)} bytes on disk, {len(expected)} in the trace, "
+            f"file {shown(path)} is {len(content)} bytes on disk, {len(expected)} in the trace, "
             f"and differs from byte {first}"
         )
         return [text]
@@ -239,7 +240,3 @@ def _names(root: bytes) -> tuple[set[bytes], dict[bytes, bytes], set[bytes]]:
                 elif entry.is_file():
                     files.add(path)
     return files, links, directories
-
-
-def _shown(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")

@@ -9,7 +9,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.durability.commands import ROOT, durability, environment, program
+from tests.durability.commands import PROGRAMS, ROOT, durability, environment, program
+
+NEVER_RECOVERS = f"""
+name = "never"
+
+[run]
+command = ["python3", "-S", "{PROGRAMS}/good_append.py", "run", "{{data}}", "--forever"]
+ack = '^ack (?P<id>.+)$'
+item = '^item (?P<id>.+)$'
+
+[recover]
+command = ["false"]
+item = '^item (?P<id>.+)$'
+"""
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 
@@ -273,9 +286,12 @@ def test_kills_by_the_clock_are_counted_and_called_so(tmp_path: Path) -> None:
     assert done.document["tear"] == "none"
     assert done.document["landed"] == 10
     assert done.document["acked"] > 0
-    broken = durability("crash", program("loses_order"), *arguments, cwd=str(tmp_path))
+    never = tmp_path / "never.toml"
+    never.write_text(NEVER_RECOVERS)
+    broken = durability("crash", str(never), *arguments, cwd=str(tmp_path))
     assert broken.status == VIOLATION
     (violation,) = broken.document["violations"]
+    assert violation["kind"] == "recovery-failed"
     assert "at a moment of chance" in violation["message"]
     again = durability("replay", violation["reproduce"].split()[-1], cwd=str(tmp_path))
     assert again.status == VIOLATION

@@ -128,7 +128,7 @@ def test_the_first_wrong_place_by_number() -> None:
 
 def test_an_acknowledgement_without_announcement_is_a_fault_and_not_a_violation() -> None:
     heard = ledger("a", "ab")
-    (fault,) = heard.faults
+    (fault,) = heard.faults("ab")
     assert fault.startswith("1 item (b) acknowledged before being announced: ")
     assert heard.notes == ["invented items not checked"]
     assert kinds(heard, "abx") == []
@@ -139,20 +139,20 @@ def test_an_acknowledgement_before_its_announcement_is_one_too() -> None:
     heard = ledger("", "")
     heard.hear("ack a\n")
     heard.hear("item a\n")
-    assert len(heard.faults) == 1
+    assert len(heard.faults("a")) == 1
     assert kinds(heard, "a") == []
 
 
 def test_an_item_acknowledged_twice_but_announced_once_is_one_too() -> None:
-    assert len(ledger("a", "aa").faults) == 1
-    assert ledger("aa", "aa").faults == []
+    assert len(ledger("a", "aa").faults("a")) == 1
+    assert ledger("aa", "aa").faults("aa") == []
 
 
 def test_other_lines_say_nothing() -> None:
     heard = ledger("a", "a")
     for line in ("ready\n", "acknowledged b\n", "", "  ack c\n"):
         heard.hear(line)
-    assert (heard.announced, heard.acknowledged, heard.faults, heard.notes) == (
+    assert (heard.announced, heard.acknowledged, heard.faults("a"), heard.notes) == (
         ["a"],
         ["a"],
         [],
@@ -164,12 +164,26 @@ def test_one_line_may_do_both() -> None:
     both = re.compile(r"^put (?P<id>\d+)$")
     heard = Ledger(Speech(both, both, both))
     heard.hear("put 7\n")
-    assert (heard.announced, heard.acknowledged, heard.faults) == (["7"], ["7"], [])
+    assert (heard.announced, heard.acknowledged, heard.faults("7")) == (["7"], ["7"], [])
 
 
-def test_recovered_items_are_read_by_the_targets_pattern() -> None:
-    heard = ledger("ab", "ab")
-    assert heard.read_recovered(["item a\n", "state 1\n", "item b c\n"]) == ["a", "b c"]
+def test_an_item_recovered_before_it_is_announced_is_a_fault_of_the_description() -> None:
+    speech = ledger("", "").speech
+    late = Ledger(speech, later=frozenset("abc"))
+    late.hear("item a\n")
+    late.hear("ack a\n")
+    (fault,) = late.faults("ab")
+    assert "had not announced yet" in fault
+    assert kinds(late, "ab") == []
+    assert kinds(late, "abx") == ["invented"]
+    assert late.faults("a") == []
+
+
+def test_a_program_that_has_said_nothing_yet_cannot_have_invented_anything() -> None:
+    silent = ledger("", "")
+    assert kinds(silent, "ab") == []
+    assert len(silent.faults("ab")) == 1
+    assert silent.faults("") == []
 
 
 ITEMS = st.text(alphabet="abc", max_size=8)
@@ -182,7 +196,7 @@ def test_held_exactly_when_the_definition_says_so(
     acknowledged = announced[:acknowledged_count]
     heard = ledger(announced, acknowledged)
     held = announced.startswith(recovered) and len(recovered) >= len(acknowledged)
-    assert (kinds(heard, recovered) == []) == held
+    assert (kinds(heard, recovered) == [] and heard.faults(recovered) == []) == held
     unannounced = ledger(None, acknowledged)
     assert (kinds(unannounced, recovered) == []) == recovered.startswith(acknowledged)
 
@@ -196,4 +210,4 @@ def test_a_set_holds_exactly_when_the_definition_says_so(
     held = acknowledged <= set(recovered) and all(
         recovered.count(item) <= announced.count(item) for item in recovered
     )
-    assert (kinds(heard, recovered, "set") == []) == held
+    assert (kinds(heard, recovered, "set") == [] and heard.faults(recovered) == []) == held
