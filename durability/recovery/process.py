@@ -150,7 +150,7 @@ class _Child:
 def _children() -> set[int]:
     """Return the children of the main thread: its own, and the orphans that it adopted."""
     number = os.getpid()
-    with open(f"/proc/{number}/task/{number}/children", encoding="ascii") as file:
+    with open(f"/proc/{number}/task/{number}/children", encoding="utf-8") as file:
         return {int(child) for child in file.read().split()}
 
 

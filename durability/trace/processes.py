@@ -80,7 +80,7 @@ def descendants(of: int) -> list[int]:
             for thread in os.listdir(f"/proc/{parent}/task"):
                 with (
                     suppress(OSError),
-                    open(f"/proc/{parent}/task/{thread}/children", encoding="ascii") as file,
+                    open(f"/proc/{parent}/task/{thread}/children", encoding="utf-8") as file,
                 ):
                     children = [int(number) for number in file.read().split()]
                     found += children
