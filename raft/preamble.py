@@ -33,7 +33,7 @@ def has_magic(data: bytes, magic: bytes, path: str) -> bool:
     """
     if len(data) < PREAMBLE_BYTES:
         return False
-    found, version, _reserved, features = _PREAMBLE.unpack_from(data)
+    found, version, reserved, features = _PREAMBLE.unpack_from(data)
     if found != magic:
         return False
     if version != FORMAT_VERSION:
@@ -44,7 +44,7 @@ def has_magic(data: bytes, magic: bytes, path: str) -> bool:
         raise UnsupportedFormatError(
             f"{path} requires features {unknown:#x}, which this program does not know"
         )
-    return True
+    return bool(reserved == 0)
 
 
 def checksum_seed(directory_id: int) -> int:

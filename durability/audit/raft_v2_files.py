@@ -177,7 +177,13 @@ def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
 
 def _decode_segment_header(data: bytes, first_index: int, directory_id: int) -> SegmentHeader:
     cursor = Cursor(data)
-    _take_preamble(cursor, b"RAFTSEGM")
+    try:
+        _take_preamble(cursor, b"RAFTSEGM")
+    except MalformedError as error:
+        # Cut short, whatever else is wrong with it; but a later version is refused by its name.
+        if error.kind == "corrupt" and len(data) < _HEADER_BYTES:
+            raise MalformedError(0, "the file ends inside the header", cut=True) from error
+        raise
     owner, stated_index, previous_term, durable_index, previous_crc, reserved, crc = cursor.unpack(
         _SEGMENT, "the header"
     )
