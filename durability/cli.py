@@ -186,6 +186,13 @@ def _position(
     callback=_position,
     help="Kill once, at this position of the write stream.",
 )
+@click.option(
+    "--measure",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    metavar="SECONDS",
+    help="How long the run without a kill is followed; by default 5.",
+)
 @click.option("--directory", type=_DIRECTORY, help="Where to make data directories.")
 @click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
 @reporting("crash")
@@ -196,6 +203,7 @@ def crash(
     tear: Tear | None,
     mechanism: str,
     at: KillOrder | None,
+    measure: float,
     directory: str | None,
     findings: str,
     **common: Any,
@@ -215,7 +223,8 @@ def crash(
         tear=tear,
         directory=directory or _data_directories(),
         findings=findings,
-        deadline_s=_RUN_DEADLINE_S,
+        measuring_s=measure,
+        deadline_s=max(_RUN_DEADLINE_S, 2 * measure),
         at=None if at is None else KillOrder(at.offset, at.calls, tear),
     )
     limits = Limits(

@@ -1,9 +1,11 @@
 """One turn of the crash loop: run, kill, recover, audit."""
 
+import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Container
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -13,7 +15,7 @@ from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.ledger import Ledger
 from durability.audit.violation import Violation
 from durability.crash.kill_points import WriteStream
-from durability.errors import InconclusiveError
+from durability.errors import CannotKeepError, DurabilityError, InconclusiveError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.report.finding import Finding, keep
@@ -24,15 +26,11 @@ from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace
 
 _ATTEMPTS_MAX: Final = 10
-_MEASURING_S: Final = 5.0
+_RETRIES_MAX: Final = 8
+_ROOM_BYTES_MIN: Final = 1 << 16
 _SETUP_TIMEOUT_S: Final = 60.0
-_COARSER: Final[dict[Tear, tuple[Tear, ...]]] = {
-    "byte": ("none", "page"),
-    "page": ("none",),
-    "none": (),
-}
-"""The tears to try a violation again at, coarsest first."""
-
+FROM_COARSE_TO_FINE: Final[tuple[Tear, ...]] = ("none", "page", "byte")
+"""The tears, in the order in which a finding gets less realistic."""
 
 Mechanism = Literal["seccomp", "timer"]
 """Exact positions of the write stream, or whatever moment the clock gives."""
@@ -72,7 +70,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `target_name` is what the user called the target by. With the mechanism `timer`, positions are
     microseconds of a run, see `timed_kill`. Data directories are made in `directory`, violations
-    kept in `findings`. `at` orders every kill to one position instead of drawing it.
+    kept in `findings`. The run without a kill is followed for `measuring_s`, a run with one for
+    `deadline_s` at most. `at` orders every kill to one position instead of drawing it.
     """
 
     target_name: str
@@ -81,7 +80,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tear: Tear
     directory: str
     findings: str
-    deadline_s: float
+    measuring_s: float = 5.0
+    deadline_s: float = 30.0
     at: KillOrder | None = None
 
 
@@ -97,23 +97,18 @@ def recover_and_judge(
     return judge(target, trace.lines(), directory, before, recovery, later)
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """A run without a kill: its write stream, and the items that it announced."""
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A run without a kill.
+
+    Its write stream, the items that it announced, the kinds of violation that it shows although
+    nothing was killed, the `faults` for which no campaign on it can be called held, and `notes`.
+    """
 
     stream: WriteStream
     announced: frozenset[str]
-
-    @classmethod
-    def of(cls, target: Target, run: Run, mechanism: Mechanism) -> "Measured":
-        """Measure a run; by the clock its stream is as long as it took, in microseconds."""
-        ledger = Ledger(target.speech)
-        for line in run.trace.lines():
-            ledger.hear(line)
-        if mechanism == "timer":
-            stream = WriteStream(max(1, int(run.elapsed_s * MICROSECONDS)), ())
-        else:
-            stream = WriteStream.of(run.trace)
-        return cls(stream, frozenset(ledger.announced))
+    violated: frozenset[str]
+    faults: list[str]
+    notes: list[str]
 
 
 class CrashCycle:
@@ -125,8 +120,9 @@ class CrashCycle:
         self._plan = plan
         exact = plan.mechanism == "seccomp"
         self._mechanism = Supervisor(control) if exact else Timer()
+        self._parent = os.getppid()
         self._base = tempfile.mkdtemp(dir=plan.directory)
-        self._kept: set[str] = set()
+        self._shown: dict[str, _Shown] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -138,18 +134,80 @@ class CrashCycle:
         where: TracebackType | None,
     ) -> None:
         shutil.rmtree(self._base, ignore_errors=True)
+        if os.getppid() != self._parent:  # the harness was killed: the last worker tidies up
+            with suppress(OSError):
+                os.rmdir(self._plan.directory)
 
-    def measure(self) -> Run:
+    def record(self) -> Run:
         """Run the target once, to its end or as far as its stream is explored."""
-        limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         directory = self._fresh_directory()
         try:
-            return self._run(directory, limit, min(_MEASURING_S, self._plan.deadline_s))
+            return self._explore(directory)
         finally:
             shutil.rmtree(directory)
 
+    def _explore(self, directory: str) -> Run:
+        limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
+        return self._run(directory, limit, self._plan.measuring_s)
+
+    def measure(self) -> Measured:
+        """Run the target as `record` does, and judge it where it has ended by itself.
+
+        Raises VacuousError where it changes nothing below its directory.
+        """
+        target, plan = self._target, self._plan
+        directory = self._fresh_directory()
+        try:
+            run = self._explore(directory)
+            stream = self._stream(run)
+            if not stream.length and not stream.between:
+                raise VacuousError(
+                    f"{target.name} changed nothing in its data directory{_end(run)}"
+                )
+            ledger = Ledger(target.speech)
+            for line in run.trace.lines():
+                ledger.hear(line)
+            violated: frozenset[str] = frozenset()
+            faults = [text] if (text := _incomplete(run)) else []
+            if run.exit_status is not None:
+                try:
+                    judgement = recover_and_judge(target, run.trace, directory)
+                    violated = frozenset(violation.kind for violation in judgement.violations)
+                except InconclusiveError as error:
+                    faults.append(f"without any kill, {error}")
+        finally:
+            shutil.rmtree(directory)
+        notes: list[str] = []
+        if run.exit_status is None and not run.reached:
+            notes.append(
+                f"explored are the first {plan.measuring_s:g} s of the run, which had not ended"
+                " by then: more with --measure SECONDS"
+            )
+        return Measured(
+            stream=stream,
+            announced=frozenset(ledger.announced),
+            violated=violated,
+            faults=faults,
+            notes=notes,
+        )
+
+    def _stream(self, run: Run) -> WriteStream:
+        if self._plan.mechanism == "timer":
+            length = int(run.elapsed_s * MICROSECONDS) if run.trace.initial else 0
+            return WriteStream(length, ())
+        return WriteStream.of(run.trace)
+
     def turn(self, number: int, measured: Measured) -> Cycle:
-        """Kill at the campaign's next position, recover, audit."""
+        """Kill at the campaign's next position, recover, audit.
+
+        What goes wrong with the harness or the machine is this turn's alone.
+        """
+        try:
+            return self._turn(number, measured)
+        except (DurabilityError, OSError) as error:
+            return Cycle(number=number, why=str(error))
+
+    def _turn(self, number: int, measured: Measured) -> Cycle:
         plan = self._plan
         for attempt in range(_ATTEMPTS_MAX):
             order = plan.at or measured.stream.draw(plan.tear, plan.seed, number, attempt)
@@ -178,6 +236,9 @@ class CrashCycle:
         if not run.landed() or kill is None:
             return Cycle(number=number, redrawn=redrawn, why=_why_not_landed(run))
         judgement = recover_and_judge(self._target, run.trace, directory, later)
+        if judgement.violations:
+            self._require_room()
+        found, unkept = self._found(judgement.violations, order, run.trace, later)
         return Cycle(
             number=number,
             redrawn=redrawn,
@@ -187,34 +248,57 @@ class CrashCycle:
             torn=kill.torn,
             acknowledged=judgement.acknowledged,
             lost=judgement.lost,
-            found=self._found(judgement.violations, order, run.trace, later),
+            found=found,
             faults=judgement.faults,
-            notes=judgement.notes,
+            notes=judgement.notes + unkept,
         )
 
     def _found(
         self, violations: list[Violation], order: KillOrder, trace: Trace, later: Container[str]
-    ) -> list[Found]:
-        """Settle how coarse a tear shows the violations, and keep the first of each kind."""
-        open_kinds = {violation.kind for violation in violations} - self._kept
-        found = [Found(v, order.tear) for v in violations if v.kind not in open_kinds]
-        for tear in (*self._coarser(order.tear), order.tear):
-            if not open_kinds:
-                break
-            at = msgspec.structs.replace(order, tear=tear)
-            shown, shown_trace = violations, trace
-            if tear != order.tear:
-                shown, shown_trace = self._again(at, later)
-            shown = [violation for violation in shown if violation.kind in open_kinds]
-            if shown:
-                folder = self._keep(shown, at, shown_trace)
-                found += [Found(violation, tear, folder) for violation in shown]
-                open_kinds -= {violation.kind for violation in shown}
-        self._kept.update(violation.kind for violation in violations)
-        return found
+    ) -> tuple[list[Found], list[str]]:
+        """Settle how coarse a tear shows each kind, and keep the coarsest that was met.
 
-    def _coarser(self, tear: Tear) -> tuple[Tear, ...]:
-        return _COARSER[tear] if self._plan.mechanism == "seccomp" else ()
+        A kind that only a finer tear has shown is tried again at coarser ones with the next kills
+        that show it. Returns also why findings could not be kept.
+        """
+        here = _tear_of(trace, order)
+        found: list[Found] = []
+        unkept: list[str] = []
+        worth_trying = [violation for violation in violations if self._is_news(violation, here)]
+        attempts: list[tuple[Tear, list[Violation], Trace]] = []
+        if worth_trying:
+            for tear in FROM_COARSE_TO_FINE[: FROM_COARSE_TO_FINE.index(here)]:
+                at = msgspec.structs.replace(order, tear=tear)
+                attempts.append((tear, *self._again(at, later)))
+        attempts.append((here, violations, trace))
+        for tear, shown, shown_trace in attempts:
+            news = [violation for violation in shown if self._is_coarser(violation, tear)]
+            folder = None
+            if news:
+                try:
+                    folder = self._keep(
+                        news, msgspec.structs.replace(order, tear=tear), shown_trace
+                    )
+                except CannotKeepError as error:
+                    unkept.append(str(error))
+            for violation in news:
+                self._shown[violation.kind].tear = tear
+            found += [Found(violation, tear, folder) for violation in news]
+        settled = {one.violation.kind for one in found}
+        found += [Found(v, here) for v in violations if v.kind not in settled]
+        return found, unkept
+
+    def _is_news(self, violation: Violation, tear: Tear) -> bool:
+        """Tell whether a kind may yet be shown by a coarser tear, and count the try."""
+        shown = self._shown.setdefault(violation.kind, _Shown())
+        shown.tries += 1
+        return tear != "none" and shown.tear != "none" and shown.tries <= _RETRIES_MAX
+
+    def _is_coarser(self, violation: Violation, tear: Tear) -> bool:
+        """Tell whether no tear as coarse as this has shown the kind yet."""
+        best = self._shown.setdefault(violation.kind, _Shown()).tear
+        rank = FROM_COARSE_TO_FINE.index
+        return best is None or rank(tear) < rank(best)
 
     def _again(self, order: KillOrder, later: Container[str]) -> tuple[list[Violation], Trace]:
         """Kill once more at an order; return what it shows: nothing where it did not land."""
@@ -242,23 +326,62 @@ class CrashCycle:
         launch = self._target.workload(directory)
         return self._mechanism.run(launch, directory, order, deadline_s)
 
+    def _require_room(self) -> None:
+        """Raise InconclusiveError where the disk is full: then it is not the target that failed."""
+        state = os.statvfs(self._base)
+        if state.f_bavail * state.f_frsize < _ROOM_BYTES_MIN or (
+            state.f_files and not state.f_favail
+        ):
+            raise InconclusiveError(f"no space is left on the device of {self._plan.directory}")
+
     def _fresh_directory(self) -> str:
+        self._require_room()
         directory = tempfile.mkdtemp(dir=self._base)
         launch = self._target.setup(directory)
         if launch is not None:
             ended = process.run(launch, timeout_s=_SETUP_TIMEOUT_S)
             if ended.exit_status != 0:
                 words = ended.stderr.decode("utf-8", "backslashreplace").strip()
-                raise InconclusiveError(f"{self._target.name}: its setup failed: {words}")
+                how = f"with status {ended.exit_status}" if ended.exit_status else "to end"
+                raise InconclusiveError(f"{self._target.name}: its setup failed {how}. {words}")
         return directory
 
 
-def _why_not_landed(run: Run) -> str:
+class _Shown:
+    """The coarsest tear that has shown a kind of violation, and how often it was seen."""
+
+    def __init__(self) -> None:
+        self.tear: Tear | None = None
+        self.tries = 0
+
+
+def _tear_of(trace: Trace, order: KillOrder) -> Tear:
+    """Return the tear that a kill really made: none, where it fell between two calls."""
+    kill = trace.kill()
+    return order.tear if kill is not None and kill.torn else "none"
+
+
+def _incomplete(run: Run) -> str:
+    """Say why a run's trace is not all that the target changed; nothing where it is."""
     around = run.trace.untraceable()
     if around:
         return f"the target changes files in ways that are not traced: {', '.join(around)}"
     if run.differences:
         return f"the disk is not what the trace says: {'; '.join(run.differences[:3])}"
+    return ""
+
+
+def _end(run: Run) -> str:
+    """Say how a run ended, as the end of a sentence."""
+    if run.exit_status is None and run.signal == signal.SIGKILL:
+        return f" within {run.elapsed_s:.0f} s: give it longer with --measure SECONDS"
+    how = f"status {run.exit_status}" if run.signal is None else f"signal {run.signal}"
+    return f" and ended with {how}: {run.stderr.strip() or 'it printed no error'}"
+
+
+def _why_not_landed(run: Run) -> str:
+    if text := _incomplete(run):
+        return text
     if run.signal != signal.SIGKILL:
         return f"the target ended with status {run.exit_status}, signal {run.signal}"
     return "the kill was not sent"

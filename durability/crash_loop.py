@@ -15,14 +15,22 @@ from typing import Any, Final
 import msgspec
 
 from durability.audit.violation import Violation
-from durability.campaign.workers import Start, Work, Workers, run_alone
-from durability.crash_cycle import CrashCycle, Cycle, Found, Measured, Mechanism, Plan
-from durability.errors import MechanismError, VacuousError
+from durability.campaign.workers import Start, Work, WorkerError, Workers, run_alone
+from durability.crash_cycle import (
+    FROM_COARSE_TO_FINE,
+    CrashCycle,
+    Cycle,
+    Found,
+    Measured,
+    Mechanism,
+    Plan,
+)
+from durability.errors import MechanismError
 from durability.report.result import Result
-from durability.targets.contract import Call, Target, Tear
+from durability.targets.contract import Call, Target
 from durability.trace.supervisor import Supervisor
 
-_FROM_COARSE_TO_FINE: Final[tuple[Tear, ...]] = ("none", "page", "byte")
+_PROMISING_SHARE_MIN: Final = 0.05
 _REASONS_MAX: Final = 3
 
 Progress = Callable[[Cycle], None]
@@ -49,7 +57,7 @@ def crash_loop(target: Target, plan: Plan, limits: Limits, progress: Progress) -
     began = time.monotonic()
     until = None if limits.budget_s is None else began + limits.budget_s
     cycles: list[Cycle] = []
-    interrupted = False
+    broken = ""
     # Whatever becomes of the workers, what they made lies in here.
     with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
         plan = msgspec.structs.replace(plan, directory=base)
@@ -63,7 +71,9 @@ def crash_loop(target: Target, plan: Plan, limits: Limits, progress: Progress) -
                     cycles.append(cycle)
                     progress(cycle)
         except KeyboardInterrupt:
-            interrupted = True
+            broken = f"interrupted after {_kills(len(cycles))}"
+        except WorkerError as error:
+            broken = str(error)
     now = time.monotonic()
     cycles.sort(key=lambda cycle: cycle.number)
     return Result(
@@ -71,33 +81,20 @@ def crash_loop(target: Target, plan: Plan, limits: Limits, progress: Progress) -
         seed=plan.seed,
         elapsed_s=now - began,
         figures=_figures(target, plan, measured, cycles, now - begun_killing),
-        violations=_violations(target, plan, cycles),
-        reasons=_reasons(limits, cycles, interrupted=interrupted),
-        notes=sorted({note for cycle in cycles for note in cycle.notes}),
+        violations=_violations(target, plan, measured, cycles),
+        reasons=_reasons(limits, measured, cycles, broken),
+        notes=measured.notes + sorted({note for cycle in cycles for note in cycle.notes}),
     )
 
 
 def measure(target: Target, plan: Plan) -> Measured:
-    """Run the target once, in a process of its own, without killing it before its time.
-
-    Raises VacuousError where it changes nothing below its directory.
-    """
+    """Run the target once without a kill, in a process of its own. Raises VacuousError."""
 
     def work(control: int) -> bytes:
         with CrashCycle(target, plan, control) as cycle:
-            return msgspec.msgpack.encode(_measured(target, cycle, plan))
+            return msgspec.msgpack.encode(cycle.measure())
 
     return msgspec.msgpack.decode(run_alone(work), type=Measured)
-
-
-def _measured(target: Target, cycle: CrashCycle, plan: Plan) -> Measured:
-    run = cycle.measure()
-    measured = Measured.of(target, run, plan.mechanism)
-    changed = run.trace.initial if plan.mechanism == "timer" else measured.stream.length
-    if not changed and not measured.stream.between:
-        words = run.stderr.strip() or f"it ended with status {run.exit_status}"
-        raise VacuousError(f"{target.name} changed nothing in its data directory: {words}")
-    return measured
 
 
 def exact_or_timer() -> tuple[Mechanism, str]:
@@ -152,35 +149,41 @@ def _figures(
     }
 
 
-def _violations(target: Target, plan: Plan, cycles: list[Cycle]) -> list[Violation]:
+def _violations(
+    target: Target, plan: Plan, measured: Measured, cycles: list[Cycle]
+) -> list[Violation]:
     """Return one violation of each kind, the one that the coarsest tear shows, with its count.
 
-    Each worker kept the first of each kind that it met; the folders of the others are removed.
+    Each worker kept the coarsest of each kind that it met; the other folders are removed.
     """
-    kept = [found for cycle in cycles for found in cycle.found if found.folder is not None]
+    found = [found for cycle in cycles for found in cycle.found]
     kills = Counter(
         kind for cycle in cycles for kind in {found.violation.kind for found in cycle.found}
     )
     chosen: dict[str, Found] = {}
-    for found in sorted(kept, key=_coarseness):
-        chosen.setdefault(found.violation.kind, found)
-    for folder in {found.folder for found in kept} - {found.folder for found in chosen.values()}:
-        shutil.rmtree(str(folder))
+    for one in sorted(found, key=_coarseness):
+        chosen.setdefault(one.violation.kind, one)
+    for folder in {one.folder for one in found} - {one.folder for one in chosen.values()}:
+        if folder is not None:
+            shutil.rmtree(folder)
     violations: list[Violation] = []
-    for kind, found in sorted(chosen.items()):
-        context = f"in {_kills(kills[kind])}; {_label(target, plan, found)}"
+    for kind, one in sorted(chosen.items()):
+        context = f"in {_kills(kills[kind])}; {_label(target, plan, one)}"
+        if kind in measured.violated:
+            context += "; also without any kill: is the description right?"
+        reproduce = f"durability replay {shlex.quote(one.folder)}" if one.folder else ""
         violations.append(
             msgspec.structs.replace(
-                found.violation,
-                message=f"{found.violation.message} ({context})",
-                reproduce=f"durability replay {shlex.quote(str(found.folder))}",
+                one.violation,
+                message=f"{one.violation.message} ({context})",
+                reproduce=reproduce,
             )
         )
     return violations
 
 
-def _coarseness(found: Found) -> int:
-    return _FROM_COARSE_TO_FINE.index(found.tear)
+def _coarseness(found: Found) -> tuple[int, bool]:
+    return FROM_COARSE_TO_FINE.index(found.tear), found.folder is None
 
 
 def _kills(count: int) -> str:
@@ -201,21 +204,23 @@ def _label(target: Target, plan: Plan, found: Found) -> str:
             return "stress: shown only by a write cut at a byte, as POSIX permits"
 
 
-def _reasons(limits: Limits, cycles: list[Cycle], *, interrupted: bool) -> list[str]:
-    """Return why the campaign may show nothing."""
-    landed = sum(cycle.landed for cycle in cycles)
+def _reasons(limits: Limits, measured: Measured, cycles: list[Cycle], broken: str) -> list[str]:
+    """Return why the campaign may show nothing; `broken` says why it stopped, if it did."""
+    landed = [cycle for cycle in cycles if cycle.landed]
+    promising = sum(cycle.acknowledged > 0 for cycle in landed)
     missed = Counter(cycle.why for cycle in cycles if not cycle.landed)
-    reasons = [f"{_kills(count)} did not land: {why}" for why, count in missed.most_common()]
-    if interrupted:
-        reasons.append(f"interrupted after {_kills(len(cycles))}")
-    if limits.explicit and not interrupted and len(cycles) < limits.kills:
+    reasons = list(measured.faults)
+    reasons += [f"{_kills(count)} did not land: {why}" for why, count in missed.most_common()]
+    if broken:
+        reasons.append(broken)
+    elif limits.explicit and len(cycles) < limits.kills:
         reasons.append(f"time was up after {len(cycles)} of {limits.kills} kills")
     if not landed and not reasons:
         reasons.append("no kill was tried: the time was too short")
-    if landed and not any(cycle.acknowledged for cycle in cycles):
+    if landed and promising < _PROMISING_SHARE_MIN * len(landed):
         reasons.append(
-            "nothing was acknowledged before any of the kills: does the program print its"
-            " acknowledgements, and is its standard output flushed after each?"
+            f"anything was acknowledged before only {promising} of {_kills(len(landed))}: does the"
+            " program print its acknowledgements, and flush its standard output after each?"
         )
     reasons += sorted({fault for cycle in cycles for fault in cycle.faults})
-    return reasons[:_REASONS_MAX]
+    return list(dict.fromkeys(reasons))[:_REASONS_MAX]

@@ -6,7 +6,8 @@
     │   └── UnreadableError     a data directory, trace or case that cannot be read
     └── InconclusiveError       nothing was shown, neither way (exit 3)
         ├── MechanismError      this machine cannot do it: kernel, permission, missing tool
-        └── VacuousError        the workload promised nothing that could have been lost
+        ├── VacuousError        the workload promised nothing that could have been lost
+        └── CannotKeepError     a finding cannot be written to disk; it is a finding all the same
 
 A violation is not an error: it is a result, and travels as one.
 """
@@ -54,3 +55,7 @@ class MechanismError(InconclusiveError):
 
 class VacuousError(InconclusiveError):
     """The workload promised nothing that could have been lost."""
+
+
+class CannotKeepError(InconclusiveError):
+    """A finding cannot be written to disk; it is a finding all the same."""

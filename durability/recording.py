@@ -26,7 +26,7 @@ def record(target: Target, plan: Plan, path: str) -> Result:
 
     def work(control: int) -> bytes:
         with CrashCycle(target, plan, control) as cycle:
-            run = cycle.measure()
+            run = cycle.record()
         traces.save(run.trace, path)
         return msgspec.json.encode(
             {

@@ -93,6 +93,9 @@ class DescriptorCalls:
         number, command, argument, *_ = call.arguments
         if command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
             flags = os.O_CLOEXEC if command == fcntl.F_DUPFD_CLOEXEC else 0
+            if self._files.get(number) is None and argument & 0xFFFFFFFF >= BASE:
+                # The kernel chooses the number: in another process it may be a watched file's.
+                self._tape.add(Untraceable(call.thread, "F_DUPFD among the watched numbers", b""))
             return self._duplicate(call, process, flags)
         if command != fcntl.F_SETFL:
             return self.flock(call, process)

@@ -166,6 +166,8 @@ class FileCalls:
         asked = len(data)
         cut: int | None = None
         if asked and tape.order is not None and tape.written + asked >= tape.order.offset:
+            if tape.order.is_missed(tape.written):
+                tape.miss()
             cut = tape.order.cut(tape.written, asked, _next_offset(descriptor, offset, flags))
             if cut == 0:
                 tape.reach()

@@ -92,6 +92,8 @@ def _rules(program: pyseccomp.SyscallFilter) -> None:
         notify(name, argument(flags, masked, access | create | cut, cut))
     for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL):
         notify("fcntl", argument(0, at_least, BASE), argument(1, equal, command))
+    for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
+        notify("fcntl", argument(1, equal, command), argument(2, at_least, BASE))
     for command in (F_OFD_SETLK, F_OFD_SETLKW):
         notify("fcntl", argument(1, equal, command))
     for command in (FICLONE, FICLONERANGE):

@@ -21,6 +21,13 @@ class KillOrder(msgspec.Struct, frozen=True, order=True):
     calls: int = 0
     tear: Tear = "byte"
 
+    def is_missed(self, written: int) -> bool:
+        """Tell whether a write that comes now shows that the position does not exist in this run.
+
+        The run goes on to its next byte without having made as many changes as are ordered.
+        """
+        return self.calls > 0 and written >= self.offset
+
     def cut(self, written: int, length: int, file_offset: int) -> int | None:
         """How many bytes of a write to let through before the kill; None: all, and go on.
 

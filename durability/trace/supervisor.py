@@ -84,6 +84,7 @@ class Run:
         return (
             self.reached
             and self.signal == signal.SIGKILL
+            and self.trace.kill() is not None
             and not self.differences
             and not self.trace.untraceable()
         )

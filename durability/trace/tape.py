@@ -12,7 +12,7 @@ _PIPE_PARTS_MAX: Final = 16
 
 
 class KillReached(Exception):  # noqa: N818 - a signal to the supervisor's loop, not an error
-    """The ordered position is reached: what waits for an answer must not get one any more."""
+    """The run ends here: what waits for an answer must not get one any more."""
 
 
 class Tape:
@@ -62,6 +62,10 @@ class Tape:
         """Raise KillReached: the ordered position is reached, perhaps within a write."""
         self.reached = True
         self._torn = torn
+        raise KillReached
+
+    def miss(self) -> None:
+        """Raise KillReached, though the ordered position does not exist in this run."""
         raise KillReached
 
     def kill(self) -> None:

@@ -4,13 +4,13 @@ The file is zstandard-compressed MessagePack: a header (`magic`, `version`), the
 version is refused by name.
 """
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 import zstandard
 
 from durability.errors import UnreadableError
+from durability.targets.contract import lines_of
 from durability.trace.records import (
     AnyRecord,
     Kill,
@@ -41,15 +41,13 @@ class Trace(msgspec.Struct, frozen=True):
             tree.apply(record)
         return tree
 
-    def lines(self) -> Iterator[str]:
-        """Return the whole lines that the target printed, in order.
+    def lines(self) -> list[str]:
+        """Return the whole lines that the target printed, in order, as `lines_of` does.
 
-        What follows the last newline was never promised, and is left out. Bytes that are not UTF-8
-        appear as escapes.
+        What follows the last newline was never promised, and is left out.
         """
-        said = b"".join(record.data for record in self.records if isinstance(record, Output))
-        for line in said.split(b"\n")[:-1]:
-            yield shown(line).removesuffix("\r")
+        said = (record.data for record in self.records if isinstance(record, Output))
+        return lines_of(b"".join(said))
 
     def stream_bytes(self) -> int:
         """Return the length of the write stream."""
