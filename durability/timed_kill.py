@@ -46,6 +46,13 @@ class Timer:
             exit_status=ended.exit_status,
             signal=signal.SIGKILL if killed else ended.signal,
             stderr=ended.stderr.decode("utf-8", "backslashreplace"),
-            differences=[],
+            differences=_unread(ended),
             elapsed_s=time.monotonic() - began,
         )
+
+
+def _unread(ended: process.Ended) -> list[str]:
+    """Say where the end of what was printed is missing: promises may stand there."""
+    if ended.stdout_bytes <= len(ended.stdout):
+        return []
+    return [f"it printed {ended.stdout_bytes} bytes, of which {len(ended.stdout)} were kept"]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from durability.errors import InconclusiveError
 from durability.recovery.process import STDOUT_LIMIT_BYTES, Ended, run
-from durability.targets.contract import Target, item_in
+from durability.targets.contract import Target, item_in, lines_of
 
 Outcome = Literal["recovered", "failed", "hung", "signalled"]
 """It exited with 0, exited with anything else, had to be killed at its deadline, or died."""
@@ -48,10 +48,10 @@ def recover(
             f"recovery of {target.name} printed {ended.stdout_bytes} bytes; "
             f"only {stdout_limit_bytes} are kept, so its items cannot be judged"
         )
-    lines = ended.stdout.decode("utf-8", "backslashreplace").split("\n")
-    unfinished = lines.pop()
-    if unfinished and ended.exit_status is not None:  # its own end is the end of its last line
-        lines.append(unfinished)
+    said = ended.stdout
+    if ended.exit_status is not None and said and not said.endswith(b"\n"):
+        said += b"\n"  # its own end is the end of its last line
+    lines = lines_of(said)
     items = (item_in(line, target.speech.recovered) for line in lines)
     return Recovery(
         outcome=outcome,

@@ -51,6 +51,16 @@ class Speech:
     recovered: re.Pattern[str]
 
 
+def lines_of(data: bytes) -> list[str]:
+    """Return the whole lines of what a target printed: those that a newline ends.
+
+    One carriage return before it belongs to the end of the line. Bytes that are not UTF-8 are
+    escaped with a backslash.
+    """
+    whole = data.decode("utf-8", "backslashreplace").split("\n")[:-1]
+    return [line.removesuffix("\r") for line in whole]
+
+
 def item_in(line: str, pattern: re.Pattern[str] | None) -> str | None:
     """Return the item that a line speaks of by one of the patterns; None where it does not."""
     found = None if pattern is None else pattern.search(line)

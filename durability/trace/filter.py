@@ -50,6 +50,11 @@ _ON_WATCHED_FILE: Final = {
 }
 """Calls that are notified where the argument at this position is at least `BASE`."""
 
+_COMMANDS_ON_WATCHED_FILE: Final = (
+    *(("fcntl", command) for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL)),
+    *(("ioctl", command) for command in (FICLONE, FICLONERANGE)),
+)
+
 _PROT_WRITE: Final = 2
 _MAP_SHARED_OR_ANONYMOUS: Final = 0x21
 _MAP_SHARED: Final = 1
@@ -90,14 +95,12 @@ def _rules(program: pyseccomp.SyscallFilter) -> None:
         notify(name, argument(flags, masked, access, os.O_RDWR))
         notify(name, argument(flags, masked, access | create, create))
         notify(name, argument(flags, masked, access | create | cut, cut))
-    for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL):
-        notify("fcntl", argument(0, at_least, BASE), argument(1, equal, command))
+    for name, command in _COMMANDS_ON_WATCHED_FILE:
+        notify(name, argument(0, at_least, BASE), argument(1, equal, command))
     for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
         notify("fcntl", argument(1, equal, command), argument(2, at_least, BASE))
     for command in (F_OFD_SETLK, F_OFD_SETLKW):
         notify("fcntl", argument(1, equal, command))
-    for command in (FICLONE, FICLONERANGE):
-        notify("ioctl", argument(0, at_least, BASE), argument(1, equal, command))
     notify(
         "mmap",
         argument(2, masked, _PROT_WRITE, _PROT_WRITE),

@@ -8,6 +8,8 @@ import pytest
 from durability.errors import InconclusiveError
 from durability.recovery import Recovery, recover
 from durability.targets.contract import Call, Speech, Target
+from durability.trace.records import Output
+from durability.trace.trace import Trace
 
 ITEM = r"^item (?P<id>.+)$"
 
@@ -46,6 +48,15 @@ def test_items_are_what_speech_finds_in_lines_in_their_order() -> None:
 def test_only_a_newline_ends_a_line() -> None:
     found = recovered(saying("item a\rb\x0bc\u2028d\n".encode()), item=r"(?s)^item (?P<id>.+)$")
     assert found.items == ["a\rb\x0bc\u2028d"]
+
+
+def test_a_carriage_return_at_the_end_of_a_line_is_not_part_of_it() -> None:
+    assert recovered(saying(b"item a\r\nitem b\r\r\nitem c\r")).items == ["a", "b\r", "c"]
+
+
+def test_a_trace_and_a_recovery_read_the_same_lines() -> None:
+    said = b"item a\r\n\r\n\xff \xc3\nitem b\x0b\xe2\x80\xa8\r\r\n"
+    assert Trace([], [Output(said[:9]), Output(said[9:])]).lines() == recovered(saying(said)).lines
 
 
 def test_bytes_that_are_not_utf_8_are_escaped() -> None:

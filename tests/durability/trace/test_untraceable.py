@@ -1,6 +1,7 @@
 """What goes around the trace is named in the result, which then does not count as a landed kill."""
 
 import ctypes
+import fcntl
 import mmap
 import os
 from collections.abc import Callable
@@ -105,6 +106,36 @@ def test_a_low_number_put_over_a_watched_one(root: Path) -> None:
 
     (named,) = run(diverge, root).trace.untraceable()
     assert named.startswith("dup2 over 1")
+
+
+@pytest.mark.parametrize("command", [fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC])
+def test_a_pipe_duplicated_among_the_watched_numbers(root: Path, command: int) -> None:
+    """A forked process writes to a pipe by the number that means a log to its parent."""
+
+    def diverge() -> None:
+        log = os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(log)
+            assert fcntl.fcntl(writer, command, log) == log
+            os.write(log, b"to the pipe")
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writer)
+        assert not os.read(reader, 100), "the pipe was taken for the log"
+
+    result = run(diverge, root)
+    assert result.trace.untraceable() == ["F_DUPFD among the watched numbers"]
+    assert not result.landed()
+
+
+def test_a_watched_file_may_be_duplicated(root: Path) -> None:
+    def duplicate() -> None:
+        log = os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+        os.write(fcntl.fcntl(log, fcntl.F_DUPFD, log), b"last")
+
+    assert run(duplicate, root, KillOrder(4)).landed()
 
 
 @pytest.mark.parametrize(("number", "name"), [(425, "io_uring_setup"), (206, "io_setup")])
