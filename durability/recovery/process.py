@@ -24,6 +24,8 @@ from durability.trace.system import (
 _READ_BYTES: Final = 1 << 16  # what a pipe holds
 STDOUT_LIMIT_BYTES: Final = 1 << 24
 _STDERR_LIMIT_BYTES: Final = 1 << 14
+_TICK_S: Final = 0.25
+"""How long we wait at a time, so that it shows when we could not go on."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +106,38 @@ class _Child:
             self._poll.register(descriptor, select.POLLIN)
 
     def follow(self, deadline_s: float) -> None:
-        """Read what it prints until it has exited and closed stdout, or until the deadline."""
+        """Read what it prints until it has exited and closed stdout, or until the deadline.
+
+        What is there at the deadline is still taken in. Time in which this process itself was
+        stopped does not count: the child may have waited for us.
+        """
+        looked_s = time.monotonic()
         while self._open & {self._stdout, self._exit}:
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                return
-            for descriptor, _ in self._poll.poll(left_s * 1000):
+            left_s = max(0.0, deadline_s - looked_s)
+            wait_s = min(left_s, _TICK_S)
+            for descriptor, _ in self._poll.poll(wait_s * 1000):
                 if descriptor == self._exit or not self._read(descriptor):
                     self._open.remove(descriptor)
                     self._poll.unregister(descriptor)
+            if not left_s:
+                return
+            began_s, looked_s = looked_s, time.monotonic()
+            stopped_s = looked_s - began_s - wait_s
+            if stopped_s > _TICK_S:
+                deadline_s += stopped_s  # it was us who stood still: Ctrl-Z, a suspended machine
 
     def end(self) -> int | None:
-        """Kill and reap all that is left; return as `subprocess` does, None if it had not exited.
+        """Kill and reap all that is left; return as `subprocess` does, None if our kill ended it.
 
         When a process dies its children become ours, so what is left comes to us by and by,
         whatever group or session it is in.
         """
-        exited = self._exit not in self._open
+        had_ended = _is_readable(self._exit)
         signal.pidfd_send_signal(self._exit, signal.SIGKILL)
         _, status = os.waitpid(self._number, 0)
+        # It may have ended by itself since we looked: its status says so, unless that is our kill.
+        code = os.waitstatus_to_exitcode(status)
+        killed = code == -signal.SIGKILL and not had_ended
         while strays := _children() - self._bystanders:
             for stray in strays:
                 os.kill(stray, signal.SIGKILL)
@@ -133,7 +148,7 @@ class _Child:
                 pass
         for descriptor in (self._stdout, self._stderr, self._refusal, self._exit):
             os.close(descriptor)
-        return os.waitstatus_to_exitcode(status) if exited else None
+        return None if killed else code
 
     def _read(self, descriptor: int) -> bool:
         data = os.read(descriptor, _READ_BYTES)
@@ -145,6 +160,12 @@ class _Child:
         else:
             self.refusal += data
         return bool(data)
+
+
+def _is_readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _children() -> set[int]:

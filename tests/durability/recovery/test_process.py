@@ -3,12 +3,14 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from durability.errors import TargetError
+from durability.recovery import process
 from durability.recovery.process import Ended, run
 from durability.targets.contract import Call, Command, Launch
 
@@ -115,6 +117,50 @@ def test_what_hangs_is_killed_at_its_deadline() -> None:
     ended = finish(shell("echo begun; exec sleep 1000"), timeout_s=0.5)
     assert (ended.exit_status, ended.signal) == (None, None)
     assert ended.stdout == b"begun\n"
+
+
+def test_what_had_exited_when_its_time_was_over_has_exited(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overslept(child: process._Child, _deadline_s: float) -> None:
+        os.waitid(os.P_PID, child._number, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(process._Child, "follow", overslept)
+    ended = finish(shell("echo all said; exit 3"))
+    assert (ended.exit_status, ended.signal, ended.stdout) == (3, None, b"all said\n")
+    killed = finish(shell("kill -KILL $$"))
+    assert (killed.exit_status, killed.signal) == (None, signal.SIGKILL)
+
+
+def test_what_is_there_at_the_deadline_is_taken_in() -> None:
+    """The deadline has passed before the first look."""
+    ready, ready_write = os.pipe()
+
+    def print_and_wait() -> None:
+        os.write(1, b"x")
+        os.write(ready_write, b"x")
+        signal.pause()
+
+    child = process._Child(Call(print_and_wait), MEBIBYTE, MEBIBYTE)
+    os.read(ready, 1)
+    child.follow(time.monotonic() - 1)
+    assert child.stdout == b"x"
+    assert child.end() is None
+    for descriptor in (ready, ready_write):
+        os.close(descriptor)
+
+
+def test_time_in_which_we_were_stopped_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.monotonic
+    looks = 0
+
+    def as_if_stopped_for_a_day() -> float:
+        nonlocal looks
+        looks += 1
+        return clock() + (86400 if looks > 3 else 0)
+
+    monkeypatch.setattr(process.time, "monotonic", as_if_stopped_for_a_day)
+    ended = run(shell("echo begun; sleep 1; exit 3"), timeout_s=LONG_S)
+    assert looks > 3
+    assert ended.exit_status == 3
 
 
 def test_what_prints_for_ever_is_killed_at_its_deadline() -> None:
