@@ -37,8 +37,8 @@ class Storage:
 
     def __init__(self, filesystem: Filesystem, config: Config) -> None:
         self._filesystem = filesystem
-        filesystem.lock()
         try:
+            filesystem.lock()
             recovered = recover(filesystem, config.group_id, config.node_id)
             if recovered is None:
                 recovered = _format(filesystem, config)

@@ -1,9 +1,13 @@
 """How the files of a directory change together, and what a crash between two of them leaves."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from raft.config import Config
-from raft.errors import CorruptionError, WrongDirectoryError
+from raft.errors import CorruptionError, DirectoryLockedError, WrongDirectoryError
+from raft.filesystem import LocalFilesystem
 from raft.log_entry import EntryType, LogEntry
 from raft.metadata import Metadata
 from raft.segment import segment_name
@@ -185,6 +189,15 @@ def test_a_failed_opening_releases_the_lock() -> None:
     with pytest.raises(CorruptionError):
         Storage(filesystem, CONFIG)
     assert not filesystem.locked
+
+
+def test_a_refused_opening_lets_go_of_the_directory(tmp_path: Path) -> None:
+    running = Storage(LocalFilesystem(tmp_path), CONFIG)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(DirectoryLockedError):
+        Storage(LocalFilesystem(tmp_path), CONFIG)
+    assert os.listdir("/proc/self/fd") == before
+    running.close()
 
 
 def test_recovery_changes_the_disk_in_the_documented_order() -> None:
