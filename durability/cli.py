@@ -1,19 +1,15 @@
 """The command line: `durability crash`, `audit`, `replay`, `trace`, `targets`, `doctor`.
 
-Every command ends in one `Result`, shown on the terminal and written where the options say; its
-exit status is 0 held, 1 violation, 2 wrong usage, 3 inconclusive.
+`report.command` has what they have in common.
 """
 
-import functools
 import os
 import secrets
 import shlex
 import shutil
 import signal
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -26,15 +22,13 @@ from durability.audit.recovered import DirectoryAudit
 from durability.crash_cycle import Cycle, Mechanism, Plan
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
-from durability.errors import DurabilityError, UsageError
+from durability.errors import DurabilityError, UnreadableError, UsageError
 from durability.recording import record, render
 from durability.replay import replay
-from durability.report.document import write_json
+from durability.report.command import CommandGroup, output, reporting
 from durability.report.finding import FINDINGS
-from durability.report.junit import write_junit
-from durability.report.page import write_page
-from durability.report.result import Baseline, Result
-from durability.report.terminal import CrashProgress, show
+from durability.report.result import Result
+from durability.report.terminal import CrashProgress
 from durability.targets import catalogue
 from durability.targets.contract import Tear
 from durability.trace import trace as traces
@@ -45,114 +39,34 @@ _RUN_DEADLINE_S: Final = 30.0
 _RAM_DISK: Final = "/dev/shm"  # noqa: S108 - directories made in it are private and removed
 _RAM_DISK_FREE_BYTES_MIN: Final = 1 << 28
 
-_DIRECTORY: Final = click.Path(exists=True, file_okay=False, writable=True)
 
-Command = Callable[..., Result]
-
-
-def _output(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    """Refuse an output file whose folder is missing before the work is done, not after."""
-    if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
-        raise click.BadParameter(f"the folder of {path!r} does not exist", context, parameter)
+def _directory(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Refuse a place where no directory can be made."""
+    if path is not None:
+        try:
+            os.rmdir(tempfile.mkdtemp(prefix="durability-", dir=path))
+        except OSError as error:
+            text = f"no directory can be made in {path!r}: {error.strerror}"
+            raise click.BadParameter(text, context, parameter) from error
     return path
 
 
-def reporting(name: str) -> Callable[[Command], Callable[..., None]]:
-    """Turn a function that returns a Result into a command with the options all commands have."""
-
-    def decorate(command: Command) -> Callable[..., None]:
-        @click.option(
-            "--json",
-            "json_path",
-            metavar="FILE",
-            callback=_output,
-            help="Write the result as JSON.",
-        )
-        @click.option(
-            "--junit", "junit_path", metavar="FILE", callback=_output, help="Write it as JUnit XML."
-        )
-        @click.option(
-            "--report",
-            "page_path",
-            metavar="FILE.html",
-            callback=_output,
-            help="Write it as a page.",
-        )
-        @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat a run's draws.")
-        @click.option(
-            "--budget",
-            type=click.FloatRange(0, min_open=True),
-            metavar="SECONDS",
-            help="Stop beginning new work after this time.",
-        )
-        @click.option("--jobs", type=click.IntRange(1), help="Processes; by default one per CPU.")
-        @click.option("--baseline", metavar="FILE", help="Known findings, which do not fail.")
-        @functools.wraps(command)
-        def wrapped(
-            json_path: str | None,
-            junit_path: str | None,
-            page_path: str | None,
-            baseline: str | None,
-            **options: Any,
-        ) -> None:
-            result, usage = _outcome(name, command, baseline, options)
-            try:
-                _write(result, json_path, junit_path, page_path)
-            except DurabilityError as error:
-                show(result, Console())
-                raise click.UsageError(str(error)) from error
-            if usage is not None:
-                raise click.UsageError(str(usage))
-            show(result, Console())
-            sys.exit(result.exit_status)
-
-        return wrapped
-
-    return decorate
+_DIRECTORY: Final = click.option(
+    "--directory", metavar="DIR", callback=_directory, help="Where to make data directories."
+)
 
 
-def _outcome(
-    name: str, command: Command, baseline: str | None, options: dict[str, Any]
-) -> tuple[Result, UsageError | None]:
-    """Run a command; return its result, and what was wrong with how it was called."""
-    began = time.monotonic()
-    usage: UsageError | None = None
-    try:
-        known = Baseline.load(baseline) if baseline else None
-        result = command(**options)
-        if known is not None:
-            result.set_aside(known)
-    except DurabilityError as error:
-        usage = error if isinstance(error, UsageError) else None
-        result = Result(name, seed=options["seed"], reasons=[str(error)])
-        result.elapsed_s = time.monotonic() - began
-    except KeyboardInterrupt:
-        result = Result(name, seed=options["seed"], reasons=["interrupted"])
-        result.elapsed_s = time.monotonic() - began
-    return result, usage
-
-
-def _write(
-    result: Result, json_path: str | None, junit_path: str | None, page_path: str | None
-) -> None:
-    """Write a result in the forms that were asked for. Raises UsageError."""
-    if json_path:
-        write_json(result.document(), json_path)
-    if junit_path:
-        write_junit(result, junit_path)
-    if page_path:
-        write_page(result, page_path)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="raft-durability")
 def main() -> None:
     """Kill a node at an exact byte of its write stream, let it recover, audit what it promised."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let a polite SIGTERM do what Ctrl-C does: stop, tidy up, report."""
+    """Let a polite SIGTERM, or a closed terminal, do what Ctrl-C does: stop, tidy up, report."""
     del number, frame
     raise KeyboardInterrupt
 
@@ -193,9 +107,9 @@ def _position(
     metavar="SECONDS",
     help="How long the run without a kill is followed; by default 5.",
 )
-@click.option("--directory", type=_DIRECTORY, help="Where to make data directories.")
+@_DIRECTORY
 @click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
-@reporting("crash")
+@reporting("crash", campaign=True)
 def crash(
     target: str,
     *,
@@ -213,7 +127,11 @@ def crash(
     TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
     """
     found = catalogue.find(target)
-    chosen, why = exact_or_timer() if mechanism == "auto" else (cast("Mechanism", mechanism), "")
+    if mechanism == "timer" and (tear or at):
+        raise UsageError("a kill by the clock has neither --tear nor --at: they need seccomp")
+    chosen, why = cast("Mechanism", mechanism), ""
+    if mechanism == "auto":
+        chosen, why = ("seccomp", "") if tear or at else exact_or_timer()
     tear = "none" if chosen == "timer" else tear or found.tear
     wanted = 1 if at else kills or _KILLS
     plan = Plan(
@@ -266,8 +184,14 @@ def _data_directories() -> str:
 def audit(directories: tuple[str, ...], *, recovered: bool, **_: Any) -> Result:
     """Audit data directories at rest, of raft.cr (v1) or of our node (v2), changing nothing."""
     began = time.monotonic()
-    audits = [audit_directory(directory, recovered=recovered) for directory in directories]
-    result = Result("audit", figures={"directories": msgspec.to_builtins(audits)})
+    result = Result("audit")
+    audits: list[DirectoryAudit] = []
+    for directory in directories:
+        try:
+            audits.append(audit_directory(directory, recovered=recovered))
+        except UnreadableError as error:
+            result.reasons.append(str(error))
+            result.misused = True
     for found in audits:
         option = " --recovered" if recovered else ""
         result.violations += [
@@ -275,18 +199,27 @@ def audit(directories: tuple[str, ...], *, recovered: bool, **_: Any) -> Result:
                 violation,
                 message=f"{found.path}: {violation.message}",
                 reproduce=f"durability audit{option} {shlex.quote(found.path)}",
+                subject=found.path,
             )
             for violation in found.violations
         ]
         result.notes += [f"{found.path}: {note}" for note in found.notes]
         if found.verdict == "inconclusive":
             result.reasons.append(_inconclusive(found))
+    if audits:
+        result.figures = {"directories": msgspec.to_builtins(audits)}
     result.elapsed_s = time.monotonic() - began
     return result
 
 
 def _inconclusive(audit: DirectoryAudit) -> str:
-    what = "its format is not known" if audit.format == "unknown" else "its last batch is ambiguous"
+    match audit.format:
+        case "unknown":
+            what = "its format is not known"
+        case "empty":
+            what = "there is nothing in it"
+        case _:
+            what = "its last batch is ambiguous"
     return f"{audit.path}: {what}"
 
 
@@ -316,7 +249,7 @@ def trace() -> None:
 
 @trace.command("record", hidden=True)
 @click.argument("target")
-@click.option("-o", "--output", required=True, metavar="FILE", help="A new file.")
+@click.option("-o", "--output", required=True, metavar="FILE", callback=output, help="A new file.")
 @click.option("--directory", type=_DIRECTORY, help="Where to make the data directory.")
 @reporting("trace")
 def record_command(target: str, output: str, directory: str | None, **_: Any) -> Result:
@@ -354,7 +287,7 @@ def targets(**_: Any) -> Result:
 
 
 @main.command("doctor")
-@click.option("--directory", type=_DIRECTORY, help="Where to make data directories.")
+@_DIRECTORY
 @reporting("doctor")
 def doctor_command(directory: str | None, **_: Any) -> Result:
     """Show what this machine can do by doing it: exact kill, torn write, order of promises."""

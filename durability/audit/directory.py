@@ -7,7 +7,6 @@ from durability.audit.data_directory import DataDirectory, printable
 from durability.audit.raft_v2 import read_raft_v2
 from durability.audit.raftcr import read_raftcr
 from durability.audit.recovered import DirectoryAudit, Format, RecoveredDirectory
-from durability.audit.verdict import Verdict
 
 __all__ = ["DirectoryAudit", "RecoveredDirectory", "audit_directory", "read_directory"]
 
@@ -19,7 +18,8 @@ def audit_directory(path: str, *, recovered: bool = False) -> DirectoryAudit:
 
     At rest a left-over temporary and an unfinished tail are notes: recovery is entitled to them.
     Recovered, they are violations. A whole but wrong tail at rest is inconclusive: an unfinished
-    batch of one power cut and rot in an acknowledged one look alike.
+    batch of one power cut and rot in an acknowledged one look alike. A directory in which there is
+    nothing to judge is inconclusive too.
 
     Raises:
         UnreadableError: the directory or a file in it is missing or may not be read.
@@ -55,9 +55,8 @@ def read_directory(path: str, *, recovered: bool = False) -> RecoveredDirectory:
 
 
 def _unread(path: str, form: Format, note: str) -> RecoveredDirectory:
-    verdict: Verdict = "held" if form == "empty" else "inconclusive"
     return RecoveredDirectory(
-        DirectoryAudit(path=printable(path), format=form, verdict=verdict, notes=[note])
+        DirectoryAudit(path=printable(path), format=form, verdict="inconclusive", notes=[note])
     )
 
 

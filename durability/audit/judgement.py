@@ -1,6 +1,5 @@
 """What one recovery amounts to: how it ended, what it found, and what had been promised."""
 
-import signal
 from collections.abc import Container, Iterable
 from typing import Final
 
@@ -9,6 +8,7 @@ import msgspec
 from durability.audit.directory import audit_directory
 from durability.audit.guarantees import breach
 from durability.audit.ledger import Ledger
+from durability.audit.own_audit import judge_by_own_audit, signal_name
 from durability.audit.raft_promises import RaftPromises
 from durability.audit.recovered import DirectoryAudit
 from durability.audit.violation import Violation
@@ -66,8 +66,14 @@ def judge(
             after = audit_directory(directory, recovered=True)
             violations += after.violations
             violations += promises.judge(recovery.lines, before, after)
-        violations += _own_audit(target, directory, ledger)
-    return Judgement(len(ledger.acknowledged), len(lost), violations, faults, ledger.notes)
+        violations += judge_by_own_audit(target, directory, list(ledger.acknowledged))
+    return Judgement(
+        acknowledged=len(ledger.acknowledged),
+        lost=len(lost),
+        violations=[msgspec.structs.replace(v, subject=target.name) for v in violations],
+        faults=faults,
+        notes=ledger.notes,
+    )
 
 
 def _not_recovered(recovery: Recovery, timeout_s: float) -> Violation:
@@ -76,22 +82,7 @@ def _not_recovered(recovery: Recovery, timeout_s: float) -> Violation:
         case "hung":
             return breach("recovery-hung", f"it was still running after {timeout_s:g} s")
         case "signalled":
-            number = recovery.signal or 0
-            name = signal.Signals(number).name if number in _SIGNALS else str(number)
+            name = signal_name(recovery.signal or 0)
             return breach("recovery-signalled", f"it died of {name}: {last_words}")
         case _:
             return breach("recovery-failed", f"it exited with {recovery.exit_status}: {last_words}")
-
-
-_SIGNALS: Final = frozenset(int(number) for number in signal.Signals)
-
-
-def _own_audit(target: Target, directory: str, ledger: Ledger) -> list[Violation]:
-    """Run the target's own audit, whose exception is a violation."""
-    if target.audit is None:
-        return []
-    try:
-        target.audit(directory, list(ledger.acknowledged))
-    except Exception as error:  # noqa: BLE001 - raising anything is how it reports a violation
-        return [breach("audit", f"{type(error).__name__}: {error}")]
-    return []

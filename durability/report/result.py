@@ -23,7 +23,8 @@ class Result:
 
     `figures` are the command's own keys of its JSON, numbers and lists; `reasons` say why a part is
     inconclusive; `notes` are what a reader must know to understand the figures; `known` are
-    violations that a baseline lists and that therefore do not fail the run.
+    violations that a baseline lists and that therefore do not fail the run. `misused` says that one
+    of the reasons is a wrong command line, or a wrong file that it names.
     """
 
     command: str
@@ -34,17 +35,20 @@ class Result:
     known: list[Violation] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    misused: bool = False
 
     @property
     def verdict(self) -> Verdict:
         """A violation wins over an inconclusive part."""
         if self.violations:
             return "violation"
-        return "inconclusive" if self.reasons else "held"
+        return "inconclusive" if self.reasons or self.misused else "held"
 
     @property
     def exit_status(self) -> ExitStatus:
-        """What the command says to the shell."""
+        """What the command says to the shell; wrong usage wins over what is inconclusive."""
+        if self.misused and not self.violations:
+            return ExitStatus.USAGE
         return _EXIT[self.verdict]
 
     def document(self) -> dict[str, Any]:
@@ -52,6 +56,7 @@ class Result:
         return {
             "command": self.command,
             "verdict": self.verdict,
+            "exit_status": self.exit_status,
             "seed": self.seed,
             "elapsed_s": round(self.elapsed_s, 3),
             **self.figures,
@@ -68,9 +73,13 @@ class Result:
 
 
 class Baseline(msgspec.Struct):
-    """Known findings: the JSON of an earlier run, or any object with such `violations`."""
+    """Known findings: the JSON of an earlier run, or any object with such `violations`.
+
+    A run with a baseline is one for the next: what it has set aside stays known.
+    """
 
     violations: list[Violation]
+    known: list[Violation] = []
 
     @classmethod
     def load(cls, path: str) -> "Baseline":
@@ -84,5 +93,19 @@ class Baseline(msgspec.Struct):
             raise UnreadableError(f"{path}: not the JSON of an earlier run: {error}") from error
 
     def knows(self, violation: Violation) -> bool:
-        """Tell whether a violation of the same kind is listed."""
-        return any(known.kind == violation.kind for known in self.violations)
+        """Tell whether the same guarantee, broken by the same subject, is listed.
+
+        Where it was shown by a tear, one that is coarser is news: a store that is known to accept
+        torn bytes must not hide that it now loses items between two calls. Position and message
+        differ from run to run, and do not count.
+        """
+        return any(
+            (known.kind, known.subject) == (violation.kind, violation.subject)
+            and _coarseness(violation) >= _coarseness(known)
+            for known in (*self.violations, *self.known)
+        )
+
+
+def _coarseness(violation: Violation) -> int:
+    """Return the place of the tear among all, the coarsest first; what no tear showed is first."""
+    return ("none", "page", "byte").index(violation.tear or "none")

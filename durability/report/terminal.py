@@ -6,6 +6,7 @@ it is never read as markup, and its control characters are shown as escapes.
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,6 +29,8 @@ _STYLES: Final[dict[Verdict, str]] = {
     "inconclusive": "bold yellow",
 }
 _REFRESH_INTERVAL_S: Final = 0.1
+_LINE_INTERVAL_S: Final = 10.0
+"""How often progress is told where it cannot be drawn, in a log for example."""
 
 
 def show(result: Result, console: Console) -> None:
@@ -102,7 +105,7 @@ class _Summary:
 
 
 class CrashProgress:
-    """How a crash loop gets on, on a terminal; silent where the console is none.
+    """How a crash loop gets on: drawn on a terminal, elsewhere a line now and then.
 
     A context manager, called with each cycle. The loop forks its workers while it is shown, so it
     draws when called and never from a thread, and leaves their standard output alone.
@@ -121,6 +124,9 @@ class CrashProgress:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=total)
+        self._total = total
+        self._console = console
+        self._interval_s = _REFRESH_INTERVAL_S if console.is_terminal else _LINE_INTERVAL_S
         self._began_s = self._drawn_s = time.monotonic()
         self._cycles = self._landed = self._torn = self._acknowledged = self._violating = 0
 
@@ -144,12 +150,20 @@ class CrashProgress:
         self._acknowledged += acknowledged
         self._violating += violating
         now_s = time.monotonic()
-        due = now_s - self._drawn_s >= _REFRESH_INTERVAL_S
+        due = now_s - self._drawn_s >= self._interval_s
         if due:
             self._drawn_s = now_s
+            if not self._console.is_terminal:
+                self._write_line(now_s)
         self._progress.update(
             self._task, completed=self._cycles, description=self._counts(now_s), refresh=due
         )
+
+    def _write_line(self, now_s: float) -> None:
+        line = f"{self._cycles:,} of {self._total:,} kills: {self._counts(now_s)}\n"
+        with suppress(OSError):  # nobody need listen
+            self._console.file.write(line)
+            self._console.file.flush()
 
     def _counts(self, now_s: float) -> str:
         rate = self._cycles / max(now_s - self._began_s, 1e-3)

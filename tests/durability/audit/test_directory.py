@@ -57,7 +57,7 @@ def test_the_json_has_the_documented_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "form", "verdict"),
     [
-        ({}, "empty", "held"),
+        ({}, "empty", "inconclusive"),
         ({"metadata": b""}, "v2", "violation"),
         ({"snapshot": b""}, "v2", "violation"),
         ({name(1): b""}, "v2", "violation"),

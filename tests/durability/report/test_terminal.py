@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from durability.report import terminal
 from durability.report.result import Result
 from durability.report.terminal import CrashProgress, show
 from tests.durability.report.results import (
@@ -203,11 +204,30 @@ def test_progress_counts_what_the_cycles_found() -> None:
     assert "11 landed, 1 torn, 1,600 acknowledged, 1 violating" in shown
 
 
-def test_progress_is_silent_where_there_is_no_terminal() -> None:
+def test_progress_is_a_line_every_ten_seconds_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times_s = iter([1000.0, 1000.0, 1009.9, 1010.0, 1019.9, 1020.0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(times_s))
     file = io.StringIO()
-    with CrashProgress(2, Console(file=file)) as progress:
+    with CrashProgress(2000, Console(file=file)) as progress:
+        for _ in range(5):
+            advance(progress, torn=True)
+    assert file.getvalue() == (
+        "3 of 2,000 kills: 3 landed, 3 torn, 300 acknowledged, 0 violating, 0 kills/s\n"
+        "5 of 2,000 kills: 5 landed, 5 torn, 500 acknowledged, 0 violating, 0 kills/s\n"
+    )
+
+
+class Unheard(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(text)
+
+
+def test_progress_goes_on_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "_LINE_INTERVAL_S", 0.0)
+    with CrashProgress(2, Console(file=Unheard())) as progress:
         advance(progress)
-    assert file.getvalue() == ""
 
 
 def test_a_worker_forked_meanwhile_finds_no_thread_and_its_own_output() -> None:
