@@ -151,7 +151,7 @@ def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
     try:
         header = _decode_segment_header(data, first_index, directory_id)
     except MalformedError as error:
-        behind = _durable_index_behind(data, 0, first_index, seed)
+        behind = _durable_index_behind(data, 0, seed)
         return Segment(name, first_index, None, (), 0, 0, error, behind)
 
     entries: list[Entry] = []
@@ -167,7 +167,7 @@ def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
             defect = error
             # Its own size is not to be trusted, so what follows is looked for at every byte: with
             # the bad record skipped by its length, a flipped length would hide all later ones.
-            durable_index = max(durable_index, _durable_index_behind(data, at, index, seed))
+            durable_index = max(durable_index, _durable_index_behind(data, at, seed))
             break
         entries.append(entry)
         term = entry.term
@@ -234,19 +234,18 @@ def _take_record(
     return entry, crc, durable_index
 
 
-def _durable_index_behind(data: bytes, start: int, first_index: int, seed: int) -> int:
+def _durable_index_behind(data: bytes, start: int, seed: int) -> int:
     """Return the largest durable index of the records with a good crc from `start` on, or 0.
 
-    Only records that can follow are tried, so that few of the offsets cost a checksum: their index
-    is not below `first_index`, nor so far above it that the records between could not fit.
+    A record is written before it is durable, so one that claims its own index to be is none: few of
+    the offsets cost a checksum.
     """
     view = memoryview(data)
     largest = 0
-    last_index = first_index + (len(data) - start) // _RECORD.size
     for at in range(start, len(data) - _RECORD.size + 1):
         crc, _, durable_index, _, index, entry_type, size = _RECORD.unpack_from(data, at)
         end = at + _RECORD.size + size
-        plausible = first_index <= index <= last_index and entry_type < len(EntryType)
+        plausible = durable_index < index and entry_type < len(EntryType)
         worth_it = plausible and end <= len(data) and durable_index > largest
         if worth_it and crc32c(view[at + 4 : end], seed) == crc:
             largest = durable_index

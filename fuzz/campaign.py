@@ -1,0 +1,253 @@
+"""Running a target: a process that fuzzes, its report, and whether it has tested anything.
+
+A fuzzing run that did nothing looks like one that found nothing. Here it is an error: no execution,
+a module that was not instrumented, coverage below what the target's floor is.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+from fuzz.errors import EmptyRunError, InconclusiveError, MissingToolError
+from fuzz.report import Found, Started, decode_lines
+from fuzz.targets import TARGETS
+
+Mutator = Literal["struct", "default"]
+
+MUTATORS: Final[tuple[Mutator, ...]] = ("struct", "default")
+
+PROJECT: Final = Path(__file__).parent.parent
+_DICTIONARIES: Final = Path(__file__).parent / "dictionaries"
+_INPUT_BYTES_MAX: Final = 1024
+_SEED_BYTES_MAX: Final = 2**16
+_NATIVE_ENDS: Final = {70: "Timeout", 71: "OutOfMemory", 77: "Crash"}
+_GRACE_S: Final = 120
+_COVERAGE: Final = re.compile(r"^#\d+\s.*\bcov: (\d+)", re.MULTILINE)
+_EXECUTIONS: Final = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
+_INSTRUMENTED: Final = re.compile(r"^INFO: Instrumenting (\S+)", re.MULTILINE)
+
+
+def environment(package_root: Path | None = None) -> dict[str, str]:
+    """Return the environment of a process that imports this project, wherever it is started.
+
+    The package under test is taken from `package_root`, if given.
+    """
+    roots = [PROJECT] if package_root is None else [package_root, PROJECT]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, roots)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends: after so many seconds, so many executions, or whichever comes first."""
+
+    seconds: float | None = None
+    executions: int | None = None
+
+
+@dataclass
+class Run:
+    """What one run, or several together, came to. `coverage` is edges and comparisons reached."""
+
+    target: str
+    executions: int = 0
+    cpu_s: float = 0.0
+    coverage: int = 0
+    findings: list[Found] = field(default_factory=list)
+
+    @property
+    def executions_per_cpu_s(self) -> float:
+        """Executions per second of CPU time, without what starting up took."""
+        return self.executions / self.cpu_s if self.cpu_s else 0.0
+
+    def add(self, other: "Run") -> None:
+        """Count another run of the same target in."""
+        self.executions += other.executions
+        self.cpu_s += other.cpu_s
+        self.coverage = max(self.coverage, other.coverage)
+        known = {(finding.kind, finding.place) for finding in self.findings}
+        self.findings += [
+            finding for finding in other.findings if (finding.kind, finding.place) not in known
+        ]
+
+
+def fuzz(
+    target: str,
+    mutator: Mutator,
+    limits: Limits,
+    seed: int,
+    seeds: Iterable[Path],
+    *,
+    grow: Path | None = None,
+    package_root: Path | None = None,
+    findings_max: int = 20,
+) -> Run:
+    """Run a target with one mutator, from the inputs in the folders `seeds`.
+
+    Inputs that reach something new are kept in the folder `grow`, if given. The packages under test
+    are those in `package_root`, or the installed ones. It ends with so many kinds of findings.
+
+    Raises:
+        MissingToolError: atheris is not installed.
+        EmptyRunError: nothing was executed or instrumented, or next to nothing reached.
+        InconclusiveError: the process failed.
+    """
+    _require_atheris()
+    with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
+        report = Path(scratch, "report")
+        report.touch()
+        new_inputs = grow or Path(scratch, "new")
+        new_inputs.mkdir(parents=True, exist_ok=True)
+        flags = [
+            f"-seed={seed % (2**32 - 1) + 1}",
+            f"-max_len={_INPUT_BYTES_MAX}",
+            "-timeout=10",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+            f"-artifact_prefix={scratch}/artifact-",
+        ]
+        if limits.seconds is not None:
+            flags.append(f"-max_total_time={max(1, round(limits.seconds))}")
+        if limits.executions is not None:
+            flags.append(f"-runs={limits.executions}")
+        if mutator == "default":
+            # Blind mutation gets at a number of eight bytes only if it is told how near it is.
+            flags.append("-use_value_profile=1")
+        dictionary = _DICTIONARIES / f"{target}.dict"
+        if dictionary.exists():
+            flags.append(f"-dict={dictionary}")
+        status, log, cpu_s = _execute(
+            [
+                target,
+                mutator,
+                str(report),
+                str(findings_max),
+                *flags,
+                str(new_inputs),
+                *map(str, seeds),
+            ],
+            package_root,
+            None if limits.seconds is None else limits.seconds + _GRACE_S,
+        )
+        run = _read_run(target, log, report.read_bytes(), cpu_s, package_root or PROJECT)
+        artifacts = _artifacts(Path(scratch), _NATIVE_ENDS.get(status, "Signal"), log)
+        run.findings += artifacts
+        if status != 0 and not artifacts:
+            raise InconclusiveError(f"the fuzzing process exited with {status}: {log[-2000:]}")
+    return run
+
+
+def merge(target: str, result: Path, inputs: Path) -> None:
+    """Copy into the new folder `result` the fewest of the inputs that reach what all do.
+
+    Raises:
+        MissingToolError: atheris is not installed.
+        InconclusiveError: the process failed.
+    """
+    _require_atheris()
+    result.mkdir()
+    with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
+        report = Path(scratch, "report")
+        flags = [
+            "-set_cover_merge=1",
+            f"-max_len={_SEED_BYTES_MAX}",
+            f"-artifact_prefix={scratch}/",
+        ]
+        status, log, _ = _execute(
+            [target, "default", str(report), "20", *flags, str(result), str(inputs)], None, _GRACE_S
+        )
+    if status:
+        raise InconclusiveError(f"the merging process exited with {status}: {log[-2000:]}")
+
+
+def _require_atheris() -> None:
+    if find_spec("atheris") is None:
+        raise MissingToolError(
+            "fuzzing needs atheris: pip install 'raft-durability[fuzz]'; replay works without"
+        )
+
+
+def _execute(
+    arguments: Sequence[str], package_root: Path | None, timeout_s: float | None
+) -> tuple[int, str, float]:
+    """Run the engine; return its exit status, what it printed, and the CPU time it took."""
+    with tempfile.TemporaryFile() as output:
+        before = os.times()
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "fuzz.engine", *arguments],
+                env=environment(package_root),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InconclusiveError("the fuzzing process did not end at its limit") from error
+        after = os.times()
+        output.seek(0)
+        log = output.read().decode(errors="replace")
+    cpu_s = after.children_user - before.children_user
+    cpu_s += after.children_system - before.children_system
+    return done.returncode, log, cpu_s
+
+
+def _read_run(target: str, log: str, report: bytes, cpu_s: float, root: Path) -> Run:
+    """Read what a process printed and reported, and see whether it has tested what is in `root`."""
+    lines = list(decode_lines(report))
+    started = [line for line in lines if isinstance(line, Started)]
+    if not started:
+        raise EmptyRunError(f"{target}: not one input was tested: {log[-2000:]}")
+    if not Path(started[0].tested).is_relative_to(root):
+        raise InconclusiveError(f"{started[0].tested} was tested, not what is in {root}")
+    missing = set(TARGETS[target].modules) - set(_INSTRUMENTED.findall(log))
+    if missing:
+        raise EmptyRunError(f"{target}: {', '.join(sorted(missing))} was not instrumented")
+    coverages = [int(found) for found in _COVERAGE.findall(log)]
+    executions = [int(found) for found in _EXECUTIONS.findall(log)]
+    findings = [line for line in lines if isinstance(line, Found)]
+    # A run that ends with a finding prints no statistics.
+    executions += [finding.executions for finding in findings]
+    return Run(
+        target,
+        max(executions, default=0),
+        max(0.0, cpu_s - started[0].cpu_s),
+        max(coverages, default=0),
+        findings,
+    )
+
+
+def refuse_empty(run: Run) -> None:
+    """Refuse a run without a finding that has not reached what a run of its target does.
+
+    Raises:
+        EmptyRunError: it executed nothing, or covered less than the target's floor.
+    """
+    floor = TARGETS[run.target].coverage_floor
+    if run.findings:
+        return
+    if not run.executions or run.coverage < floor:
+        raise EmptyRunError(
+            f"{run.target}: {run.executions} executions reached coverage {run.coverage}, "
+            f"and {floor} is the least for a run to mean anything"
+        )
+
+
+def _artifacts(scratch: Path, kind: str, log: str) -> list[Found]:
+    """Return the inputs that ended the process, which libFuzzer has written down."""
+    paths = [path for path in scratch.glob("artifact-*") if "slow-unit" not in path.name]
+    return [
+        Found(0, kind, "the fuzzing process ended", log[-1000:], path.read_bytes())
+        for path in paths
+    ]

@@ -1,0 +1,149 @@
+"""The process that fuzzes one target under atheris; `fuzz.campaign` starts it and reads its report.
+
+    python -m fuzz.engine TARGET MUTATOR REPORT FINDINGS [libFuzzer's flags and folders]
+
+A broken law does not end it: each kind is made small, reported once, and fuzzing goes on until
+there are FINDINGS kinds. A hang inside of C code, or memory beyond all bounds, is libFuzzer's to
+report.
+"""
+
+import os
+import resource
+import shlex
+import sys
+import time
+import zlib
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import atheris
+
+from fuzz.finding import Identity, describe, run_check, shrink
+from fuzz.mutator import StructureMutator
+from fuzz.report import Found, Started, encode_line
+from fuzz.targets import TARGETS, load
+from fuzz.watch import HangError, Watched, watching
+
+_ADDRESS_SPACE_BYTES: Final = 2**30
+_COPIED: Final = ("raft", "fuzz.targets.", "fuzz.specification.", "fuzz.directories", "fuzz.damage")
+
+SAMPLE: Final = {"struct": 8, "default": 64}
+"""Of so many inputs one is held against all the laws: more where it is making them that costs."""
+
+
+class Reporter:
+    """What atheris calls with each input; it writes one line for each kind of finding.
+
+    One input in `sample` is held against every law, by `check`. Which ones depends on the inputs
+    alone, so that a run can be repeated. `tested` is where the package under test was found.
+    """
+
+    def __init__(
+        self,
+        probe: Watched,
+        check: Watched,
+        report: BinaryIO,
+        *,
+        tested: str,
+        sample: int,
+        findings_max: int,
+    ) -> None:
+        self._probe = probe
+        self._check = check
+        self._report = report
+        self._tested = tested
+        self._sample = sample
+        self._findings_max = findings_max
+        self._known: set[Identity] = set()
+
+    def __call__(self, data: bytes) -> None:
+        """Test one input."""
+        if self._probe.executions == 0:
+            self._write(Started(time.process_time(), self._tested))
+        error = run_check(self._probe, data)
+        if error is None and zlib.crc32(data) % self._sample == 0:
+            error = run_check(self._check, data)
+        if error is not None and Identity.of(error) not in self._known:
+            self._known.add(Identity.of(error))
+            self._write(self._minimised(data, error))
+            if len(self._known) >= self._findings_max:
+                # Not by an exception: libFuzzer would take that for a crash.
+                os._exit(0)
+
+    def _minimised(self, data: bytes, error: BaseException) -> Found:
+        """Shrink an input under all the laws, by which it will be replayed."""
+        executions = self._probe.executions
+        if not isinstance(error, HangError):
+            error = run_check(self._check, data) or error
+            identity = Identity.of(error)
+
+            def fails(smaller: bytes) -> bool:
+                other = run_check(self._check, smaller)
+                return other is not None and Identity.of(other) == identity
+
+            data = shrink(data, fails)
+            error = run_check(self._check, data) or error
+        kind, place = Identity.of(error)
+        return Found(executions, kind, place, describe(error), data)
+
+    def _write(self, line: Started | Found) -> None:
+        self._report.write(encode_line(line))
+        self._report.flush()
+
+
+def main() -> None:
+    """Fuzz until a limit among the flags is reached."""
+    name, mutator, report_path, findings_max, *flags = sys.argv[1:]
+    modules = TARGETS[name].modules
+    # The laws that take long are checked by a copy of everything that is not instrumented: it is
+    # three times as fast, and what it executes does not pass for coverage.
+    check = Watched(load(name).check)
+    for module in [module for module in sys.modules if module.startswith(_COPIED)]:
+        del sys.modules[module]
+    with atheris.instrument_imports(include=["raft"], exclude=_other_modules(modules)):
+        target = load(name)
+        probe = Watched(target.probe)
+        tested = import_module("raft").__file__ or ""
+    # The libFuzzer of atheris starts itself again by its first argument, through a shell.
+    itself = shlex.join([sys.executable, "-P", "-m", "fuzz.engine", *sys.argv[1:5]])
+    options = {}
+    if mutator == "struct":
+        options["custom_mutator"] = StructureMutator(target.layout, _mutate_blindly)
+    with open(report_path, "ab") as report:
+        reporter = Reporter(
+            probe,
+            check,
+            report,
+            tested=tested,
+            sample=SAMPLE[mutator],
+            findings_max=int(findings_max),
+        )
+        atheris.Setup([itself, *flags], reporter, **options)
+        # Not earlier: what the modules and libFuzzer itself take is not the input's doing.
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
+        with watching(probe, check):
+            atheris.Fuzz()
+
+
+def _mutate_blindly(data: bytes, max_bytes: int) -> bytes:
+    # Looked up late: `Setup` puts another function in this one's place.
+    return bytes(atheris.Mutate(data, max_bytes))
+
+
+def _other_modules(modules: tuple[str, ...]) -> list[str]:
+    """List what is not to guide the run: atheris can include whole packages only."""
+    spec = find_spec("raft")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    others = ["raft"]
+    for root in map(Path, spec.submodule_search_locations):
+        for path in root.rglob("*.py"):
+            parts = path.relative_to(root.parent).with_suffix("").parts
+            others.append(".".join(parts).removesuffix(".__init__"))
+    return [other for other in others if other not in modules]
+
+
+if __name__ == "__main__":
+    main()

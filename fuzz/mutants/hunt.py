@@ -1,0 +1,123 @@
+"""Hunting one planted defect with every technique.
+
+The corpus is replayed first: what it finds, it finds in every test run. Then each mutator has its
+executions, from the same corpus, until one has found it. To compare, all of them have theirs, and
+uniformly random inputs and Hypothesis too.
+"""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from fuzz.campaign import MUTATORS, Limits, Mutator, environment, fuzz
+from fuzz.corpus import Corpus
+from fuzz.errors import InconclusiveError
+from fuzz.mutants.attempt import Attempt
+from fuzz.mutants.planted import PlantedDefect
+from fuzz.mutants.tree import edit, edited_package
+
+EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}
+"""What each mutator has, unless it is told otherwise: ten seconds of CPU time."""
+
+_COMPARED: Final = ("random", "hypothesis")
+
+
+class Hunt(msgspec.Struct, frozen=True):
+    """What became of one defect.
+
+    `executions` is how many the quickest technique took to find it, 0 where none did. `techniques`
+    has the number of each one that counts, `compared` that of those it is compared with: 0 where
+    the defect was not found. `cpu_s` is the CPU time of the techniques that count, in seconds.
+    """
+
+    id: str
+    target: str
+    catalogue: str
+    found: bool
+    executions: int
+    techniques: dict[str, int]
+    compared: dict[str, int]
+    message: str
+    cpu_s: float
+
+
+def hunt(
+    defect: PlantedDefect,
+    corpus: Corpus,
+    seed: int,
+    *,
+    compare: bool,
+    executions: Mapping[Mutator, int] = EXECUTIONS,
+) -> Hunt:
+    """Plant a defect in a copy of the package and look for it; with `compare`, in every way.
+
+    Raises:
+        UsageError: the source is not what the defect was written for.
+        InconclusiveError: a process failed.
+    """
+    content = edit(defect.path, defect.old, defect.new)
+    target = defect.target
+    attempts: dict[str, Attempt] = {}
+    compared: dict[str, int] = {}
+    before = _cpu_s()
+    with edited_package(defect.path, content) as root:
+        files = [str(path) for path in corpus.files(target)]
+        attempts["replay"] = _attempt(target, "replay", files, root)
+        for mutator in MUTATORS:
+            if not compare and any(attempt.executions for attempt in attempts.values()):
+                break
+            attempts[mutator] = _fuzz(target, mutator, executions[mutator], corpus, seed, root)
+        cpu_s = _cpu_s() - before
+        if compare:
+            for technique in _COMPARED:
+                attempt = _attempt(target, technique, [str(seed)], root)
+                compared[technique] = attempt.executions
+    found = [attempt for attempt in attempts.values() if attempt.executions]
+    return Hunt(
+        id=defect.name,
+        target=target,
+        catalogue=defect.catalogue,
+        found=bool(found),
+        executions=min((attempt.executions for attempt in found), default=0),
+        techniques={name: attempt.executions for name, attempt in attempts.items()},
+        compared=compared,
+        message=found[0].message if found else "",
+        cpu_s=cpu_s,
+    )
+
+
+def _fuzz(
+    target: str, mutator: Mutator, executions: int, corpus: Corpus, seed: int, root: Path
+) -> Attempt:
+    run = fuzz(
+        target,
+        mutator,
+        Limits(executions=executions),
+        seed,
+        corpus.directories(target),
+        package_root=root,
+        findings_max=1,
+    )
+    return Attempt(run.executions, run.findings[0].message) if run.findings else Attempt()
+
+
+def _attempt(target: str, technique: str, arguments: Sequence[str], root: Path) -> Attempt:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "fuzz.mutants.attempt", target, technique, *arguments],
+        env=environment(root),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise InconclusiveError(f"{technique} on {target}: {done.stderr.decode()[-2000:]}")
+    return msgspec.json.decode(done.stdout, type=Attempt)
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,176 @@
+"""Invariant tested: recovery keeps what was acknowledged, invents nothing, or refuses unchanged.
+
+An input is a program of damages to one of a few data directories (`fuzz.damage`). What must hold:
+
+- nothing but a StorageError leaves recovery, and then nothing but temporaries has been changed;
+- what is recovered is a beginning of what was written, and reaches at least to what was
+  acknowledged if only the unsynced tail is damaged: unless checksums have been forged;
+- recovery is idempotent: a second one finds the same, clean, and changes nothing;
+- recovery may be killed at any operation: the next one finds the same;
+- what was recovered can be gone on with: an entry more is there after the next start;
+- the auditor, a second implementation of docs/formats.md, comes to the same end.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from durability.audit.directory import audit_directory
+from fuzz.damage import PROGRAM, DamagedDirectory, damage
+from fuzz.directories import build_directories
+from fuzz.disk import KilledError, MemoryFilesystem
+from fuzz.laws import BrokenLawError
+from fuzz.target import Target
+from raft.config import Config
+from raft.errors import StorageError, WrongDirectoryError
+from raft.filesystem import Filesystem
+from raft.log_entry import LogEntry
+from raft.recovery import Recovery
+from raft.snapshot import Snapshot
+from raft.storage import Storage
+
+_DIRECTORIES: Final = build_directories()
+_TEMPORARIES: Final = frozenset({"metadata.tmp", "snapshot.tmp"})
+_RAM_DISK: Final = "/dev/shm"  # noqa: S108 - the directories made in it are private and removed
+_MAX_INDEX: Final = 2**63
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a recovered node goes on from."""
+
+    term: int
+    voted_for: int | None
+    snapshot: Snapshot | None
+    state: bytes
+    first_index: int
+    last_index: int
+    last_term: int
+    entries: tuple[LogEntry, ...]
+
+
+def check(data: bytes) -> None:
+    """Recover what a program of damages leaves, and hold the outcome against every law."""
+    damaged = damage(data, _DIRECTORIES)
+    if damaged is not None:
+        outcome = _check_recovery(damaged)
+        if not damaged.sealed:
+            _check_audit(damaged, outcome)
+
+
+def _check_recovery(damaged: DamagedDirectory) -> tuple[_State, Recovery] | StorageError:
+    """Check every law but the auditor's; return what was recovered, or why it was refused."""
+    config = damaged.origin.config
+    filesystem = MemoryFilesystem(damaged.files)
+    try:
+        state, recovery = _recover(filesystem, config)
+    except StorageError as error:
+        _check_refusal(damaged, filesystem, error)
+        return error
+    files = filesystem.files
+    if not _TEMPORARIES.isdisjoint(files):
+        raise BrokenLawError(f"recovered, and {sorted(files)} are there")
+    if not damaged.sealed:
+        _check_kept(damaged, state)
+    again = MemoryFilesystem(files)
+    second = _recover(again, config)
+    if second != (state, Recovery()) or again.files != files:
+        raise BrokenLawError(f"recovered again, {second}; before, {state}")
+    if damaged.operations_left is not None:
+        _check_killed(damaged, state, damaged.operations_left)
+    if state.last_index < _MAX_INDEX:
+        _check_append(files, config, state)
+    return state, recovery
+
+
+def _recover(filesystem: Filesystem, config: Config) -> tuple[_State, Recovery]:
+    storage = Storage(filesystem, config)
+    state = _State(
+        storage.metadata.current_term,
+        storage.metadata.voted_for,
+        storage.snapshot,
+        b"".join(storage.snapshot_chunks()),
+        storage.log.first_index,
+        storage.log.last_index,
+        storage.log.last_term,
+        tuple(storage.log.entries()),
+    )
+    storage.close()
+    return state, storage.recovery
+
+
+def _check_refusal(
+    damaged: DamagedDirectory, filesystem: MemoryFilesystem, error: StorageError
+) -> None:
+    left = {name: data for name, data in damaged.files.items() if name not in _TEMPORARIES}
+    if filesystem.files != left:
+        raise BrokenLawError(f"it was changed and then refused: {error}") from error
+    if damaged.only_tail_is_damaged and not damaged.sealed:
+        raise BrokenLawError(f"only its unsynced tail is damaged: {error}") from error
+    filesystem.lock()
+
+
+def _check_kept(damaged: DamagedDirectory, state: _State) -> None:
+    origin = damaged.origin
+    written = tuple(origin.entries[state.first_index - 1 : state.last_index])
+    if state.entries != written:
+        raise BrokenLawError(f"entries {state.entries} recovered, {written} were written")
+    if state.snapshot is not None and (state.snapshot, state.state) != origin.snapshot:
+        raise BrokenLawError(f"{state.snapshot} recovered, {origin.snapshot} was written")
+    if damaged.only_tail_is_damaged and state.last_index < origin.acknowledged_index:
+        raise BrokenLawError(
+            f"entries up to {state.last_index} recovered, "
+            f"those up to {origin.acknowledged_index} were acknowledged"
+        )
+
+
+def _check_killed(damaged: DamagedDirectory, state: _State, operations_left: int) -> None:
+    filesystem = MemoryFilesystem(damaged.files, operations_left)
+    try:
+        _recover(filesystem, damaged.origin.config)
+    except KilledError:
+        after, _ = _recover(MemoryFilesystem(filesystem.files), damaged.origin.config)
+        if after != state:
+            raise BrokenLawError(f"killed in recovery, then {after}; else {state}") from None
+
+
+def _check_append(files: Mapping[str, bytes], config: Config, state: _State) -> None:
+    filesystem = MemoryFilesystem(files)
+    storage = Storage(filesystem, config)
+    storage.append([LogEntry(state.term, state.last_index + 1)])
+    storage.close()
+    after, recovery = _recover(filesystem, config)
+    if (after.last_index, recovery) != (state.last_index + 1, Recovery()):
+        raise BrokenLawError(f"an entry was appended to {state}; recovered: {after}")
+
+
+def _check_audit(
+    damaged: DamagedDirectory, outcome: tuple[_State, Recovery] | StorageError
+) -> None:
+    """Have the files, which no forger has touched, audited before recovery."""
+    if not damaged.files:
+        return
+    ram_disk = _RAM_DISK if os.access(_RAM_DISK, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=ram_disk) as path:
+        for name, content in damaged.files.items():
+            with open(os.path.join(path, name), "wb") as file:
+                file.write(content)
+        audit = audit_directory(path)
+    reasons = [violation.message for violation in audit.violations]
+    if isinstance(outcome, StorageError):
+        # The auditor is not told whose directory it should be.
+        if not reasons and not isinstance(outcome, WrongDirectoryError):
+            raise BrokenLawError(f"{outcome}; and the auditor finds nothing: {audit}")
+        return
+    if reasons:
+        raise BrokenLawError(f"recovered, and the auditor objects: {reasons}")
+    state, recovery = outcome
+    found = (state.term, state.voted_for, state.last_index, state.last_term, recovery.tail)
+    audited = (audit.term, audit.voted_for, audit.last_index, audit.last_term, audit.tail)
+    if found != audited:
+        raise BrokenLawError(f"recovered: {found}; the auditor: {audited}")
+
+
+TARGET: Final = Target(check=check, probe=check, layout=PROGRAM)

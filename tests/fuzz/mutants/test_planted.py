@@ -1,0 +1,64 @@
+"""The planted defects are where they are said to be, and the fuzzing notices them."""
+
+import pytest
+
+from fuzz.corpus import Corpus
+from fuzz.errors import UsageError
+from fuzz.mutants.hunt import hunt
+from fuzz.mutants.planted import PLANTED, PlantedDefect
+from fuzz.mutants.tree import edit, edited_package, source
+from fuzz.targets import TARGETS
+
+CORPUS = Corpus.find()
+BY_NAME = {defect.name: defect for defect in PLANTED}
+
+
+@pytest.mark.parametrize("defect", PLANTED, ids=lambda defect: defect.name)
+def test_a_defect_is_one_edit_of_the_source(defect: PlantedDefect) -> None:
+    compile(edit(defect.path, defect.old, defect.new), defect.path, "exec")
+    assert defect.target in TARGETS
+
+
+def test_there_are_enough_of_them_and_each_has_its_name() -> None:
+    assert len(BY_NAME) == len(PLANTED) >= 24
+    assert {defect.catalogue for defect in PLANTED} >= {"D15", "D20", "D31", "D32", "D44"}
+
+
+def test_a_source_that_has_moved_on_is_told_from_one_without_a_defect() -> None:
+    with pytest.raises(UsageError, match="one is needed"):
+        edit("raft/peer.py", "no such line", "")
+
+
+def test_the_copy_is_edited_and_the_source_is_not() -> None:
+    before = source("raft/peer.py")
+    with edited_package("raft/peer.py", "edited = True\n") as root:
+        assert (root / "raft" / "peer.py").read_text() == "edited = True\n"
+        assert (root / "raft" / "message.py").read_text() == source("raft/message.py")
+    assert source("raft/peer.py") == before
+
+
+def test_the_corpus_alone_finds_a_defect() -> None:
+    found = hunt(BY_NAME["unicode-error"], CORPUS, 1, compare=False)
+    assert found.found
+    assert list(found.techniques) == ["replay"]
+    assert "UnicodeDecodeError" in found.message
+
+
+def test_mutation_finds_what_the_corpus_does_not_and_random_inputs_find_nothing() -> None:
+    pytest.importorskip("atheris")
+    found = hunt(BY_NAME["role-index-error"], CORPUS, 1, compare=True)
+    assert found.techniques["struct"] > 0
+    assert found.techniques["default"] > 0
+    assert found.compared["random"] == 0
+    assert found.compared["hypothesis"] > 0
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    pytest.importorskip("atheris")
+    line = "        if success > 1:\n"
+    harmless = PlantedDefect(
+        "harmless", "message", "raft/message.py", line, f"{line}            pass\n"
+    )
+    found = hunt(harmless, CORPUS, 1, compare=True, executions={"struct": 2000, "default": 5000})
+    assert not found.found
+    assert set(found.techniques.values()) | set(found.compared.values()) == {0}

@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz.campaign import Run
+from fuzz.cli import main
+from fuzz.corpus import Corpus
+from fuzz.errors import EmptyRunError
+from fuzz.finding import file_name
+from fuzz.report import Found
+from fuzz.target import Target
+from fuzz.targets import TARGETS, load
+
+KEYS = ["command", "verdict", "seed", "elapsed_s"]
+
+
+def invoke(directory: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    document = directory / "result.json"
+    result = CliRunner().invoke(main, [*arguments, "--json", str(document)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result.exit_code, json.loads(document.read_text()), result.output
+
+
+def fake_runs(monkeypatch: pytest.MonkeyPatch, *findings: Found, executions: int = 10) -> None:
+    def fuzz(target: str, *_: object, **__: object) -> Run:
+        return Run(target, executions, 2.0, 1000, list(findings))
+
+    monkeypatch.setattr("fuzz.cli.fuzz", fuzz)
+
+
+def test_a_run_without_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_runs(monkeypatch)
+    status, document, output = invoke(tmp_path, "run", "peer", "--runs", "20", "--seed", "5")
+    assert status == 0
+    assert list(document)[:4] == KEYS
+    assert (document["command"], document["verdict"], document["seed"]) == ("run", "held", 5)
+    assert (document["target"], document["executions"], document["coverage"]) == ("peer", 20, 1000)
+    assert (document["exec_per_cpu_s"], document["crashes"]) == (5, [])
+    assert output.endswith("held\n")
+
+
+def test_all_targets_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_runs(monkeypatch)
+    status, document, _ = invoke(tmp_path, "run", "all", "--mutator", "struct", "--seconds", "1")
+    assert status == 0
+    assert [run["target"] for run in document["targets"]] == list(TARGETS)
+    assert document["executions"] == 10 * len(TARGETS)
+
+
+def test_a_finding_is_kept_once_with_the_line_that_shows_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_runs(monkeypatch, Found(9, "ValueError", "raft/peer.py:1 in decode", "text", b"bad"))
+    arguments = ("run", "peer", "--runs", "20", "--corpus", str(tmp_path))
+    status, document, output = invoke(tmp_path, *arguments)
+    assert status == 1
+    assert document["verdict"] == "violation"
+    (crash,) = document["crashes"]
+    path = tmp_path / "peer" / "regressions" / file_name(b"bad")
+    assert path.read_bytes() == b"bad"
+    assert crash["reproduce"] == f"raft-fuzz replay peer {path}"
+    assert crash["reproduce"] in output
+    assert set(document["violations"][0]) == {"kind", "invariant", "message", "reproduce"}
+
+
+def test_an_empty_run_is_inconclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_runs(monkeypatch, executions=0)
+    status, document, _ = invoke(tmp_path, "run", "peer", "--runs", "20")
+    assert (status, document["verdict"]) == (3, "inconclusive")
+
+    def empty(*_: object, **__: object) -> Run:
+        raise EmptyRunError("nothing was instrumented")
+
+    monkeypatch.setattr("fuzz.cli.fuzz", empty)
+    status, document, _ = invoke(tmp_path, "run", "peer", "--runs", "20")
+    assert (status, document["reasons"]) == (3, ["nothing was instrumented"])
+
+
+def test_an_interrupt_is_inconclusive_and_keeps_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Run:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fuzz.cli.fuzz", interrupted)
+    status, document, _ = invoke(tmp_path, "run", "peer", "--runs", "20")
+    assert (status, document["verdict"]) == (3, "inconclusive")
+
+
+def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, document, _ = invoke(tmp_path, "replay", "peer")
+    cases = len(Corpus.find().files("peer"))
+    assert (status, document["cases"], document["passed"]) == (0, cases, cases)
+
+    def check(data: bytes) -> None:
+        if data == b"bad":
+            raise ValueError("it is bad")
+
+    target = Target(check=check, probe=check, layout=load("peer").layout)
+    monkeypatch.setattr("fuzz.replay.load", lambda _: target)
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    bad.write_bytes(b"bad")
+    good.write_bytes(b"good")
+    status, document, output = invoke(tmp_path, "replay", "peer", str(bad), str(good))
+    assert (status, document["failed"]) == (1, [str(bad)])
+    assert f"raft-fuzz replay peer {bad}" in output
+
+
+def test_a_replay_of_nothing_is_inconclusive(tmp_path: Path) -> None:
+    status, document, _ = invoke(tmp_path, "replay", "peer", "--corpus", str(tmp_path))
+    assert (status, document["cases"]) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay", "peer", "/nonexistent/file"),
+        ("replay", "peer", "--corpus", "/nonexistent"),
+        ("mutants", "no-such-defect"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    status, document, _ = invoke(tmp_path, *arguments)
+    assert status == 2
+    assert document["verdict"] == "inconclusive"
+
+
+def test_an_unknown_target_is_wrong_usage() -> None:
+    assert CliRunner().invoke(main, ["run", "nothing"]).exit_code == 2
+
+
+def test_the_branches_of_a_decoder_are_covered(tmp_path: Path) -> None:
+    pytest.importorskip("coverage")
+    status, document, _ = invoke(tmp_path, "coverage", "peer")
+    (module,) = document["modules"]
+    assert status == 0
+    assert module["module"] == "raft.peer"
+    assert module["branches"] >= 8
+    assert module["covered"] > 0
