@@ -9,7 +9,6 @@ Cost: O(1) an entry.
 from durability.invariants.events import Applied, Event
 from durability.invariants.property import Property
 from durability.invariants.record import Record
-from raft.log_entry import EntryType
 
 
 class ApplyInOrder(Property):
@@ -26,7 +25,7 @@ class ApplyInOrder(Property):
                 log = record.node(node)
                 if index <= log.last_applied:
                     return f"node {node} applied entry {index} after entry {log.last_applied}"
-                for skipped in range(log.last_applied + 1, index):
-                    if log.type_at(skipped) is EntryType.NORMAL:
-                        return f"node {node} applied entry {index} and left out {skipped}"
+                skipped = log.first_command(log.last_applied, index - 1)
+                if skipped is not None:
+                    return f"node {node} applied entry {index} and left out {skipped}"
         return None

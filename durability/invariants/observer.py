@@ -25,7 +25,6 @@ from durability.invariants.pre_vote import PreVote
 from durability.invariants.property import Property
 from durability.invariants.read_index import ReadIndex
 from durability.invariants.record import Record
-from durability.invariants.sometimes import Sometimes
 from durability.invariants.stable_leader import StableLeader
 from durability.invariants.state_machine_safety import StateMachineSafety
 from durability.invariants.state_ordering import StateOrdering
@@ -66,7 +65,7 @@ class Observer:
 def all_properties(
     election_timeout_ticks_min: int, election_timeout_ticks_max: int, *, pre_vote: bool = True
 ) -> list[Property]:
-    """Make one of each property, for a group with these timeouts.
+    """Make one of each safety property, and of liveness, for a group with these timeouts.
 
     Without pre-vote a partitioned node does inflate its term, and P11 and P22 promise nothing.
     """
@@ -86,7 +85,6 @@ def all_properties(
         ApplyInOrder(),
         MonotonicState(),
         StateOrdering(),
-        Sometimes(),
         Liveness(),
         EqualStates(),
         LostData(),

@@ -2,7 +2,7 @@
 
 Source: Ongaro 2014, section 6.4.
 Formal: floor(r) = commit_hi at the invocation of r; ReadServe(r, index) at n => index >= floor(r)
-and applied(n) >= index.
+and every command up to index is applied at n.
 Cost: O(1) an event.
 
 What the read returns is not judged here: P19 says that equal positions are equal states.
@@ -30,9 +30,9 @@ class ReadIndex(Property):
                 self._floor[request] = record.committed_index
             case ReadServed(node, request, index):
                 floor = self._floor.pop(request)
-                applied = record.node(node).last_applied
                 if index < floor:
                     return f"node {node} read at {index}; {floor} was committed before it began"
-                if applied < index:
-                    return f"node {node} read at {index} from a state of index {applied}"
+                missing = record.node(node).first_command(record.node(node).last_applied, index)
+                if missing is not None:
+                    return f"node {node} read at {index} without having applied {missing}"
         return None

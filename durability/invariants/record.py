@@ -96,6 +96,13 @@ class NodeRecord:
         """Say what the entry is; None where it is not known."""
         return self._log[index - self.base_index - 1].type if self._has(index) else None
 
+    def first_command(self, after: int, to: int) -> int | None:
+        """Find the first command, an entry for the state machine, among the entries (after, to]."""
+        for index in range(after + 1, to + 1):
+            if self.type_at(index) is EntryType.NORMAL:
+                return index
+        return None
+
     def digest(self, index: int) -> Digest | None:
         """Return the digest of the log up to `index`; None where it is not known."""
         if index == self.base_index:

@@ -7,6 +7,7 @@ a cut can be ordered for the middle of any write; it raises `Interrupted` throug
 Not here: which part of what was not synced may survive a power cut. This disk loses all of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from raft.errors import DirectoryLockedError
@@ -44,13 +45,13 @@ class Disk:
     """The directory, which outlives the processes that open it one after the other.
 
     `written` are the names as processes see them, `synced` as the directory's last sync left them.
-    `syncs` rises whenever what is durable may have changed.
+    `on_sync` is called after each sync.
     """
 
     def __init__(self) -> None:
         self.written: dict[str, Content] = {}
         self.synced: dict[str, Content] = {}
-        self.syncs = 0
+        self.on_sync: Callable[[], None] | None = None
         self._operations_left: int | None = None
 
     def interrupt_after(self, operations: int | None) -> None:
@@ -63,6 +64,11 @@ class Disk:
             return True
         self._operations_left -= 1
         return self._operations_left >= 0
+
+    def synced_now(self) -> None:
+        """Tell that something has just become durable."""
+        if self.on_sync is not None:
+            self.on_sync()
 
     def kill(self) -> None:
         """End the process: all that it wrote stays, synced or not."""
@@ -77,14 +83,12 @@ class Disk:
             for name, content in self.synced.items()
         }
         self.written = dict(self.synced)
-        self.syncs += 1
 
     def wipe(self) -> None:
         """Replace the disk by an empty one."""
         self._operations_left = None
         self.written = {}
         self.synced = {}
-        self.syncs += 1
 
     def has_unsynced(self) -> bool:
         """Say whether a power cut would lose anything now."""
@@ -140,7 +144,7 @@ class SimulatedFile:
         if not self._disk.permit():
             raise Interrupted
         self._content.sync()
-        self._disk.syncs += 1
+        self._disk.synced_now()
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -199,7 +203,7 @@ class SimulatedFilesystem:
         """Make the names durable."""
         self._change()
         self._disk.synced = dict(self._disk.written)
-        self._disk.syncs += 1
+        self._disk.synced_now()
 
     def _change(self) -> None:
         if not self._disk.permit():

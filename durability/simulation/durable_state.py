@@ -22,12 +22,13 @@ _ENTRY_OFFSET = RECORD_BYTES - len(LogEntry(0, 0).encode())
 class Change:
     """How the durable state differs from what it was when it was looked at last.
 
-    `metadata` and `snapshot` are None where they are as before. The entries above `kept_index` are
-    gone, and `appended` follow.
+    `metadata` and `snapshot` are None where they are as before. If the log `is_truncated`, the
+    entries above `kept_index` are gone; `appended` follow.
     """
 
     metadata: Metadata | None
     snapshot: Snapshot | None
+    is_truncated: bool
     kept_index: int
     appended: list[LogEntry]
 
@@ -37,34 +38,52 @@ class DurableState:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._syncs = -1
-        self._metadata: Content | None = None
-        self._snapshot: Content | None = None
+        disk.on_sync = self.look
+        self._changes: list[Change] = []
+        self._metadata_file: Content | None = None
+        self._snapshot_file: Content | None = None
         self._segments: list[tuple[Content, int]] = []
         self._end = 0  # of the last segment's last complete record, in bytes
-        self.snapshot_index = 0
+        self.metadata: Metadata | None = None
+        self.snapshot: Snapshot | None = None
         self.entries: list[LogEntry] = []
 
-    def look(self) -> Change | None:
-        """Read what was synced since the last look; None where nothing was."""
-        if self._syncs == self._disk.syncs:
-            return None
-        self._syncs = self._disk.syncs
-        metadata = snapshot = None
-        names = self._disk.synced
-        content = names.get(METADATA_NAME)
-        if content is not self._metadata:
-            self._metadata = content
-            metadata = Metadata.read(self._after_power_cut())
-        content = names.get(SNAPSHOT_NAME)
-        if content is not None and content is not self._snapshot:
-            self._snapshot = content
-            filesystem = self._after_power_cut()
-            snapshot = Snapshot.read(filesystem, Metadata.read(filesystem).directory_id)
-            self.snapshot_index = snapshot.index
-        return self._look_at_log(metadata, snapshot)
+    @property
+    def snapshot_index(self) -> int:
+        """The index of the last entry that the snapshot stands for, 0 without one."""
+        return self.snapshot.index if self.snapshot else 0
 
-    def _look_at_log(self, metadata: Metadata | None, snapshot: Snapshot | None) -> Change:
+    def take_changes(self) -> list[Change]:
+        """Hand over what became durable since the last call, in order."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def look(self) -> None:
+        """Read what has changed since the last look. Called after each sync, and after a crash."""
+        before = self.metadata, self.snapshot
+        last_index_before = self.entries[-1].index if self.entries else self.snapshot_index
+        file = self._disk.synced.get(METADATA_NAME)
+        if file is not self._metadata_file:
+            self._metadata_file = file
+            self.metadata = Metadata.read(self._after_power_cut()) if file else None
+        file = self._disk.synced.get(SNAPSHOT_NAME)
+        if file is not self._snapshot_file:
+            self._snapshot_file = file
+            self.snapshot = self._read_snapshot() if file else None
+        is_cut = self.snapshot is not before[1]
+        kept_index, appended = self._look_at_log(is_cut=is_cut)
+        self._changes.append(
+            Change(
+                self.metadata if self.metadata is not before[0] else None,
+                self.snapshot if is_cut else None,
+                last_index_before > kept_index,
+                kept_index,
+                appended,
+            )
+        )
+
+    def _look_at_log(self, *, is_cut: bool) -> tuple[int, list[LogEntry]]:
+        """Read what is new in the log: the last index that was kept, and what follows it."""
         named = [
             (first_index, content)
             for name, content in self._disk.synced.items()
@@ -73,20 +92,20 @@ class DurableState:
         segments = [
             (content, content.generation) for _, content in sorted(named, key=lambda pair: pair[0])
         ]
-        if snapshot is None and segments == self._segments:
+        if not is_cut and segments == self._segments:
             kept_index = self.entries[-1].index if self.entries else self.snapshot_index
             appended = self._read_on(segments[-1][0]) if segments else []
             self.entries += appended
-            return Change(metadata, None, kept_index, appended)
+            return kept_index, appended
         self._segments = segments
         before = {entry.index: entry for entry in self.entries}
         self.entries = self._read_all()
         kept_index = self.snapshot_index
         for position, entry in enumerate(self.entries):
             if before.get(entry.index) != entry:
-                return Change(metadata, snapshot, kept_index, self.entries[position:])
+                return kept_index, self.entries[position:]
             kept_index = entry.index
-        return Change(metadata, snapshot, kept_index, [])
+        return kept_index, []
 
     def _read_all(self) -> list[LogEntry]:
         entries: list[LogEntry] = []
@@ -109,6 +128,10 @@ class DurableState:
                 break
             entries.append(entry)
         return entries
+
+    def _read_snapshot(self) -> Snapshot:
+        assert self.metadata is not None
+        return Snapshot.read(self._after_power_cut(), self.metadata.directory_id)
 
     def _after_power_cut(self) -> SimulatedFilesystem:
         image = Disk()

@@ -19,7 +19,7 @@ class Options:
 
     A restart takes from 1 to `downtime_ticks_max` ticks, a partition from 1 to
     `partition_ticks_max`, a message's way from 1 to `delay_ticks_max`, or `slow_delay_ticks_max`
-    with the probability of `slow`.
+    with the probability of `slow`. A node misses a tick with that of `pause`: its clock is slow.
     """
 
     nodes: int = 3
@@ -33,6 +33,7 @@ class Options:
     drop: float = 0.0
     duplicate: float = 0.0
     slow: float = 0.0
+    pause: float = 0.0
     delay_ticks_max: int = 1
     slow_delay_ticks_max: int = 1
     crash_rate: float = 0.0
@@ -86,6 +87,7 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
         drop=sometimes(0.0, 0.2),
         duplicate=sometimes(0.0, 0.2),
         slow=sometimes(0.0, 0.2),
+        pause=sometimes(0.0, 0.3),
         delay_ticks_max=draw.randint(1, max(1, timeout_ticks // 4)),
         slow_delay_ticks_max=3 * timeout_ticks,
         crash_rate=sometimes(0.1, 1.0) / (4 * timeout_ticks),
