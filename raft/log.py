@@ -9,7 +9,7 @@ what the disk holds.
 from collections.abc import Sequence
 
 from raft.filesystem import File, Filesystem
-from raft.log_entry import LogEntry
+from raft.log_entry import ENTRY_HEADER_BYTES, LogEntry
 from raft.preamble import checksum_seed
 from raft.segment import (
     HEADER_PREVIOUS_CRC_OFFSET,
@@ -93,6 +93,22 @@ class Log:
         """Return all entries, from `first_index` to `last_index`."""
         return self._entries
 
+    def batch(self, first_index: int, max_bytes: int) -> list[LogEntry]:
+        """Return the entries from `first_index` on that take no more than `max_bytes` on the wire.
+
+        One that takes more by itself is returned alone. Empty above `last_index`.
+        """
+        start = first_index - self._snapshot_index - 1
+        assert start >= 0
+        end = start
+        size = 0
+        while end < len(self._entries):
+            size += ENTRY_HEADER_BYTES + len(self._entries[end].data)
+            if size > max_bytes and end > start:
+                break
+            end += 1
+        return self._entries[start:end]
+
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append a batch that follows `last_index`; when this returns it is durable.
 
@@ -148,6 +164,20 @@ class Log:
             removed = True
         if removed:
             self._filesystem.sync()
+
+    def reset(self, index: int, term: int) -> None:
+        """Forget every entry: a durable snapshot of `index` stands for another log than this.
+
+        What says that they were durable - the metadata - must have been lowered before.
+        """
+        self.close()
+        while self._segments:
+            self._filesystem.unlink(segment_name(self._segments.pop()))
+            self._filesystem.sync()
+        self._entries = []
+        self._snapshot_index = index
+        self._snapshot_term = term
+        self._last_crc = self._seed
 
     def close(self) -> None:
         """Close the file that is open."""

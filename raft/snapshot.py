@@ -1,22 +1,24 @@
 """The `snapshot` file: the state machine as of one index, and the configuration as of then.
 
 The layout is that of docs/formats.md, section 'On disk'. It is written and read as a stream, in
-memory of one chunk.
+memory of one chunk. What is read stays the same snapshot even if another takes the name meanwhile:
+an open file is the file that was opened.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from crc32c import crc32c
 
 from raft.errors import CorruptionError, DecodeError
-from raft.filesystem import File, Filesystem, replace_file
+from raft.filesystem import File, Filesystem
 from raft.peer import Peer, decode_peers, encode_peers
 from raft.preamble import PREAMBLE_BYTES, encode_preamble, has_magic
 
 SNAPSHOT_NAME = "snapshot"
+TEMPORARY_NAME = f"{SNAPSHOT_NAME}.tmp"
 MAX_CHUNK_BYTES = 2**20
 
 _MAGIC = b"RAFTSNAP"
@@ -59,7 +61,7 @@ class Snapshot:
             file.close()
         return snapshot
 
-    def chunks(self, filesystem: Filesystem) -> Iterator[bytes]:
+    def chunks(self, filesystem: Filesystem) -> Generator[bytes, None, None]:
         """Read the state machine's bytes, at most 1 MiB at a time, cut where it suits the file.
 
         Raises:
@@ -73,28 +75,25 @@ class Snapshot:
         finally:
             file.close()
 
+    def body_bytes(self, filesystem: Filesystem) -> int:
+        """Say how many bytes of the state machine's there are: the end of the file does."""
+        file = filesystem.open(SNAPSHOT_NAME)
+        try:
+            _, size = _END.unpack(file.read(file.size() - _END.size, _END.size))
+            return int(size)
+        finally:
+            file.close()
+
     def write(self, filesystem: Filesystem, chunks: Iterable[bytes]) -> None:
         """Replace the file. When this returns it is durable; a crash leaves the old or the new."""
-
-        def write(file: File) -> None:
-            peers = encode_peers(self.peers)
-            header = (
-                _HEADER.pack(
-                    encode_preamble(_MAGIC), self.directory_id, self.index, self.term, len(peers)
-                )
-                + peers
-            )
-            crc = crc32c(header)
-            file.append(header + _U32.pack(crc))
-            total_bytes = 0
-            for chunk in _split(chunks):
-                crc = crc32c(chunk, crc32c(_U32.pack(len(chunk)), crc))
-                file.append(_CHUNK.pack(crc, len(chunk)) + chunk)
-                total_bytes += len(chunk)
-            end = _END.pack(0, total_bytes)
-            file.append(_U32.pack(crc32c(end, crc)) + end)
-
-        replace_file(filesystem, SNAPSHOT_NAME, write)
+        writer = SnapshotWriter(filesystem, self)
+        try:
+            for chunk in chunks:
+                writer.append(chunk)
+        except BaseException:
+            writer.close()
+            raise
+        writer.commit()
 
     @classmethod
     def _read_header(cls, file: File, path: str) -> tuple[Self, int, int]:
@@ -115,6 +114,57 @@ class Snapshot:
             return cls(directory_id, index, term, decode_peers(peers)), end, crc
         except DecodeError as error:
             raise CorruptionError(path, _HEADER.size, None, f"its peer list: {error}") from error
+
+
+class SnapshotWriter:
+    """A snapshot that is being written, beside the one that is there, as `snapshot.tmp`."""
+
+    def __init__(self, filesystem: Filesystem, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._filesystem = filesystem
+        self._file = filesystem.create(TEMPORARY_NAME)
+        peers = encode_peers(snapshot.peers)
+        header = (
+            _HEADER.pack(
+                encode_preamble(_MAGIC),
+                snapshot.directory_id,
+                snapshot.index,
+                snapshot.term,
+                len(peers),
+            )
+            + peers
+        )
+        self._crc = crc32c(header)
+        self._body_bytes = 0
+        self._file.append(header + _U32.pack(self._crc))
+
+    def append(self, data: bytes) -> None:
+        """Write some of the state machine's bytes."""
+        for start in range(0, len(data), MAX_CHUNK_BYTES):
+            chunk = data[start : start + MAX_CHUNK_BYTES]
+            self._crc = crc32c(chunk, crc32c(_U32.pack(len(chunk)), self._crc))
+            self._file.append(_CHUNK.pack(self._crc, len(chunk)) + chunk)
+            self._body_bytes += len(chunk)
+
+    def commit(self) -> None:
+        """Put it in the place of the one that is there; durable when this returns."""
+        try:
+            end = _END.pack(0, self._body_bytes)
+            self._file.append(_U32.pack(crc32c(end, self._crc)) + end)
+            self._file.sync()
+        finally:
+            self.close()
+        self._filesystem.rename(TEMPORARY_NAME, SNAPSHOT_NAME)
+        self._filesystem.sync()
+
+    def abandon(self) -> None:
+        """Give up. The one that is there stays."""
+        self.close()
+        self._filesystem.unlink(TEMPORARY_NAME)
+
+    def close(self) -> None:
+        """Give the file back as it is: the next recovery removes it."""
+        self._file.close()
 
 
 def _read_chunks(file: File, path: str, offset: int, crc: int) -> Iterator[bytes]:
@@ -140,10 +190,3 @@ def _read_chunks(file: File, path: str, offset: int, crc: int) -> Iterator[bytes
     # One byte more is asked for than there may be.
     if file.read(offset, _U32.size + _END.size + 1) != _U32.pack(crc32c(end, crc)) + end:
         raise CorruptionError(path, offset, None, "the end does not agree with what is before it")
-
-
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut what is longer than a chunk may be; leave out what is empty."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), MAX_CHUNK_BYTES):
-            yield chunk[start : start + MAX_CHUNK_BYTES]

@@ -20,9 +20,11 @@ NUMBERS = {
     "snapshot_chunk_bytes": (1, 2**32 - 1),
     "max_message_payload_bytes": (22, 2**32 - 1),
     "max_segment_bytes": (1, 2**64 - 1),
+    "max_appends_in_flight": (1, 2**32 - 1),
     "snapshot_threshold_entries": (1, 2**64 - 1),
     "random_seed": (0, 2**64 - 1),
 }
+FLAGS = {"pre_vote", "promote_learners", "repair_from_peers"}
 OPTIONAL = {"snapshot_threshold_entries", "random_seed"}
 
 # Settings with the most room for the others: only the field under test can be at fault.
@@ -40,8 +42,8 @@ def make(**settings: Any) -> Config:
     return Config(**(ROOMY | settings))
 
 
-def test_the_fields_with_a_range_are_all_but_one() -> None:
-    assert {field.name for field in fields(Config)} == NUMBERS.keys() | {"pre_vote"}
+def test_each_field_has_a_range_or_is_a_flag() -> None:
+    assert {field.name for field in fields(Config)} == NUMBERS.keys() | FLAGS
 
 
 def test_a_node_id_is_all_that_must_be_said() -> None:
@@ -121,7 +123,7 @@ def test_a_configuration_is_a_value(config: Config) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(sorted(NUMBERS.keys() | {"pre_vote"})),
+        st.sampled_from(sorted(NUMBERS.keys() | FLAGS)),
         st.integers() | st.none() | st.booleans() | st.floats() | st.text() | st.binary(),
     )
 )
