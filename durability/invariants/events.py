@@ -18,6 +18,7 @@ from raft.log_entry import LogEntry
 from raft.message import Message
 from raft.peer import Peer
 
+Cause = Message | Literal["tick", "request"]
 Role = Literal["follower", "pre-candidate", "candidate", "leader"]
 
 
@@ -55,10 +56,10 @@ class Stopped:
 
 @dataclass(slots=True)
 class Called:
-    """A call of a node begins: a message is delivered, or, with None, a tick passes."""
+    """A call of a node begins: a message is delivered, a tick passes, or something is requested."""
 
     node: int
-    message: Message | None
+    cause: Cause
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ Cost: O(1) an event, O(voters) a candidacy.
 Raising the requester is no inflation: without it two of three nodes may never elect a leader.
 """
 
-from durability.invariants.events import Called, Event, RoleChanged, Started, TermSaved
+from durability.invariants.events import Called, Cause, Event, RoleChanged, Started, TermSaved
 from durability.invariants.property import Property
 from durability.invariants.record import Record, is_quorum
 from raft.message import Message, MessageType
@@ -23,20 +23,20 @@ class PreVote(Property):
     watches = (Started, Called, TermSaved, RoleChanged)
 
     def __init__(self) -> None:
-        self._input: dict[int, Message | None] = {}
+        self._cause: dict[int, Cause] = {}
         self._grants: dict[tuple[int, int], set[int]] = {}
 
     def judge(self, record: Record, event: Event) -> str | None:
         """Judge each rise of a term by what came in."""
         match event:
             case Started(node):
-                self._input[node] = None
+                self._cause[node] = "request"
                 self._grants = {key: s for key, s in self._grants.items() if key[0] != node}
-            case Called(node, message):
-                self._input[node] = message
-                if message is not None and _is_grant(message):
+            case Called(node, cause):
+                self._cause[node] = cause
+                if isinstance(cause, Message) and _is_grant(cause):
                     # It carries the term that is asked for.
-                    self._grants.setdefault((node, message.term), set()).add(message.sender)
+                    self._grants.setdefault((node, cause.term), set()).add(cause.sender)
             case TermSaved(node, term, _):
                 return self._judge_term(record, node, term)
             case RoleChanged(node, "candidate", term):
@@ -44,9 +44,9 @@ class PreVote(Property):
         return None
 
     def _judge_term(self, record: Record, node: int, term: int) -> str | None:
-        message = self._input.get(node)
+        message = self._cause[node]
         before = record.node(node).term
-        if message is None or term == before:
+        if not isinstance(message, Message) or term == before:
             return None
         if message.type is MessageType.PRE_VOTE:
             return f"a PreVote raised node {node} from term {before} to {term}"
@@ -57,8 +57,8 @@ class PreVote(Property):
         return None
 
     def _judge_candidacy(self, record: Record, node: int, term: int) -> str | None:
-        message = self._input.get(node)
-        if message is not None and message.type is MessageType.TIMEOUT_NOW:
+        message = self._cause[node]
+        if isinstance(message, Message) and message.type is MessageType.TIMEOUT_NOW:
             return None
         granted = frozenset(self._grants.get((node, term), ())) | {node}
         voters = record.node(node).voters

@@ -38,7 +38,7 @@ class StableLeader(Property):
                 self._tick[node] = 0
                 self._heard[node] = {}
                 self._heard_leader.pop(node, None)
-            case Called(node, None):
+            case Called(node, "tick"):
                 self._tick[node] += 1
                 return self._judge_leader(record, node)
             case Called(node, Message() as message):

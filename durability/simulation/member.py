@@ -11,6 +11,7 @@ from durability.invariants.events import (
     Appended,
     Applied,
     Called,
+    Cause,
     Committed,
     Event,
     Progress,
@@ -107,14 +108,14 @@ class Member:
 
     def tick(self) -> list[effects.Effect]:
         """Let a tick pass."""
-        return self.call(Node.tick)
+        return self.call(Node.tick, "tick")
 
     def step(self, message: Message) -> list[effects.Effect]:
         """Deliver a message."""
         return self.call(lambda node: node.step(message), message)
 
     def call(
-        self, action: Callable[[Node], object], message: Message | None = None
+        self, action: Callable[[Node], object], cause: Cause = "request"
     ) -> list[effects.Effect]:
         """Call the running node, tell what it did, and hand over its effects.
 
@@ -123,7 +124,7 @@ class Member:
         node = self.node
         if node is None:
             return []
-        self._observe(Called(self.config.node_id, message))
+        self._observe(Called(self.config.node_id, cause))
         try:
             action(node)
         except ProposalError:
