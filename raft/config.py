@@ -24,6 +24,7 @@ _RANGES = {
     "max_message_payload_bytes": (22, _U32_MAX),  # an entry of one byte; the wire's size is a u32
     "max_segment_bytes": (1, _U64_MAX),
     "max_appends_in_flight": (1, _U32_MAX),
+    "trailing_entries": (0, _U64_MAX),
 }
 _FLAGS = ("pre_vote", "promote_learners", "repair_from_peers")
 _OPTIONAL_RANGES = {
@@ -51,6 +52,7 @@ class Config:
             waiting for an answer.
         snapshot_threshold_entries: a snapshot is taken when this many entries have been applied
             since the last one; None takes them only by hand.
+        trailing_entries: kept in memory below a snapshot, for peers that lag no further than that.
         random_seed: makes the election timeouts reproducible; None draws a seed.
         pre_vote: ask before raising the term (Ongaro 2014, section 9.6).
         promote_learners: a leader makes a learner a voter as soon as it has caught up.
@@ -74,6 +76,7 @@ class Config:
     max_segment_bytes: int = 64 * 2**20
     max_appends_in_flight: int = 64
     snapshot_threshold_entries: int | None = 10_000
+    trailing_entries: int = 1000
     random_seed: int | None = None
     pre_vote: bool = True
     promote_learners: bool = True

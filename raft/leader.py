@@ -163,20 +163,21 @@ class Leader:
         self._go_on(message.sender, progress)
 
     def on_snapshot_response(self, message: Message) -> None:
-        """Send the next chunk from where the peer is, or again, or the entries that follow."""
+        """Send the next chunk, or the entries that follow; begin anew where nothing is left."""
         progress = self.replication.peers[message.sender]
         progress.is_active = True
         transfer = progress.transfer
         if transfer is None or message.prev_log_index not in (0, transfer.index):
             return
-        if message.success and message.last_log_index == transfer.total_bytes:
+        received_bytes = message.last_log_index
+        if received_bytes == transfer.total_bytes:
             progress.acknowledge(transfer.index)
-        elif message.success and transfer.advance(message.last_log_index):
+            self._go_on(message.sender, progress)
+        elif transfer.advance(received_bytes):
             self._send_chunk(message.sender, transfer)
-        else:
+        elif received_bytes == 0 < transfer.offset:
             progress.end_transfer()
             self._begin_transfer(message.sender, progress)
-        self._go_on(message.sender, progress)
 
     # What it does.
 

@@ -62,7 +62,8 @@ class Replica:
     @property
     def snapshot_index(self) -> int:
         """The last entry that the snapshot stands for, 0 without one."""
-        return self.storage.log.first_index - 1
+        snapshot = self.storage.snapshot
+        return snapshot.index if snapshot else 0
 
     def send(self, receiver: int, message: Message) -> None:
         """Send a message. The term that it reveals is durable."""
@@ -147,7 +148,7 @@ class Replica:
 
     def _find_configurations(self) -> None:
         for entry in self.log.entries():
-            if entry.type is EntryType.CONFIGURATION:
+            if entry.type is EntryType.CONFIGURATION and entry.index > self.snapshot_index:
                 self.membership.store(entry.index, entry.peers())
 
     def _tell_configuration(self) -> None:

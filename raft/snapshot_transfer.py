@@ -46,11 +46,15 @@ class OutgoingSnapshot:
         return self.offset + len(self.chunk) == self.total_bytes
 
     def advance(self, received_bytes: int) -> bool:
-        """Go on where the peer says it is; False says that it can only begin anew."""
-        if received_bytes == self.offset + len(self.chunk):
-            self.offset = received_bytes
+        """Go on where the peer is; False says that it is no further than was known."""
+        if not self.offset < received_bytes <= self.total_bytes:
+            return False
+        while self.chunk and received_bytes >= self.offset + len(self.chunk):
+            self.offset += len(self.chunk)
             self.chunk = self._read()
-        return received_bytes == self.offset
+        self.chunk = self.chunk[received_bytes - self.offset :]
+        self.offset = received_bytes
+        return True
 
     def close(self) -> None:
         """Give the file back."""

@@ -38,6 +38,7 @@ class Storage:
 
     def __init__(self, filesystem: Filesystem, config: Config) -> None:
         self._filesystem = filesystem
+        self._trailing_entries = config.trailing_entries
         filesystem.lock()
         try:
             recovered = recover(
@@ -90,7 +91,7 @@ class Storage:
         snapshot = Snapshot(self.metadata.directory_id, index, term, peers)
         snapshot.write(self._filesystem, chunks)
         self.snapshot = snapshot
-        self.log.compact(index)
+        self.log.compact(index, self._trailing_entries)
 
     def begin_snapshot(self, index: int, term: int, peers: tuple[Peer, ...]) -> SnapshotWriter:
         """Begin to write a snapshot that comes from a leader."""
@@ -105,7 +106,7 @@ class Storage:
         writer.commit()
         self.snapshot = snapshot = writer.snapshot
         if self.log.term(snapshot.index) == snapshot.term:
-            self.log.compact(snapshot.index)
+            self.log.compact(snapshot.index, self._trailing_entries)
         else:
             self._save(self.metadata, snapshot.index)
             self.log.reset(snapshot.index, snapshot.term)

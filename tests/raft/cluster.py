@@ -20,6 +20,7 @@ BASE = Config(
     election_timeout_ticks_max=20,
     heartbeat_interval_ticks=2,
     snapshot_threshold_entries=None,
+    trailing_entries=0,
 )
 
 

@@ -21,6 +21,7 @@ NUMBERS = {
     "max_message_payload_bytes": (22, 2**32 - 1),
     "max_segment_bytes": (1, 2**64 - 1),
     "max_appends_in_flight": (1, 2**32 - 1),
+    "trailing_entries": (0, 2**64 - 1),
     "snapshot_threshold_entries": (1, 2**64 - 1),
     "random_seed": (0, 2**64 - 1),
 }
@@ -88,9 +89,10 @@ def test_what_is_not_an_integer_is_refused_by_name(name: str, value: object) -> 
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"])
-def test_pre_vote_is_a_bool(value: object) -> None:
-    with pytest.raises(ConfigError, match=r"^pre_vote is not a bool"):
-        make(pre_vote=value)
+@pytest.mark.parametrize("name", sorted(FLAGS))
+def test_a_flag_is_a_bool(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} is not a bool"):
+        make(**{name: value})
 
 
 def test_election_timeouts_may_be_equal_but_not_crossed() -> None:

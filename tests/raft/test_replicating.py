@@ -308,7 +308,8 @@ def test_c22_the_leader_finds_where_the_logs_agree() -> None:
     cluster.settle()
     cluster.elect(2)
     cluster.propose(*[b"%d" % n for n in range(30)])
-    cluster.elect(3)
+    cluster.nodes[2].transfer_leadership(3)
+    cluster.settle()
     cluster.heal()
     cluster.sent.clear()
     cluster.catch_up()
@@ -368,7 +369,7 @@ def test_d27_a_term_is_durable_before_it_is_used() -> None:
 
 
 def test_d29_only_an_entry_of_the_own_term_is_committed_by_counting() -> None:
-    """Figure 8 of the paper. A message carries one entry, else the own one would go with the old."""
+    """Figure 8 of the paper; one entry a message, else the own one would go with the old."""
     cluster = Cluster(5, max_append_entries_bytes=1)
     cluster.elect(1)
     cluster.isolate(1, 2)
