@@ -154,9 +154,9 @@ class Leader:
         progress.is_active = True
         self._reads.acknowledge(message.sender, message.prev_log_index)
         if message.success:
-            progress.acknowledge(message.last_log_index)
+            progress.acknowledge(message.last_log_index, self._reads.round)
         else:
-            progress.reject(message.reject_hint)
+            progress.reject(message.reject_hint, message.prev_log_index)
         if progress.transfer is not None and progress.transfer.heartbeats >= 2:
             # The peer is there, and has answered what was sent after the chunk.
             self._send_chunk(message.sender, progress.transfer)
@@ -171,7 +171,7 @@ class Leader:
             return
         received_bytes = message.last_log_index
         if received_bytes == transfer.total_bytes:
-            progress.acknowledge(transfer.index)
+            progress.acknowledge(transfer.index, self._reads.round)
             self._go_on(message.sender, progress)
         elif transfer.advance(received_bytes):
             self._send_chunk(message.sender, transfer)
@@ -265,6 +265,7 @@ class Leader:
 
     def _send_heartbeats(self) -> None:
         self._heartbeat_ticks_left = self._config.heartbeat_interval_ticks
+        self._reads.begin_round()
         for peer_id, progress in self.replication.peers.items():
             if progress.transfer is not None:
                 progress.transfer.heartbeats += 1

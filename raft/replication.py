@@ -20,13 +20,15 @@ from raft.snapshot_transfer import OutgoingSnapshot
 class Progress:
     """What a leader knows of one peer.
 
-    `match_index` is the last entry that the peer is known to hold, durably and as the leader does;
-    `next_index` the first one to send. `is_active` says whether it was heard of since the leader
-    last looked whether a quorum is there.
+    `match_index` is the last entry that the peer is known to hold, durably and as the leader does,
+    and `match_round` the round in which that was learnt (`raft.read_index`): an answer of a later
+    round is of a later state. `next_index` is the first entry to send. `is_active` says whether it
+    was heard of since the leader last looked whether a quorum is there.
     """
 
     next_index: int
     match_index: int = 0
+    match_round: int = 0
     is_active: bool = False
     is_probing: bool = True
     is_probe_sent: bool = False
@@ -49,22 +51,29 @@ class Progress:
             self.in_flight.append(last_index)
             self.next_index = last_index + 1
 
-    def acknowledge(self, index: int) -> None:
-        """Note that the peer holds every entry up to `index`: from now on it is streamed to."""
+    def acknowledge(self, index: int, round_number: int) -> None:
+        """Note, in a round, that the peer holds all up to `index`: from now on it is streamed to."""
         if self.transfer is not None:
             if index < self.transfer.index:
                 return
             self.end_transfer()
-        self.match_index = max(self.match_index, index)
+        if index > self.match_index:
+            self.match_index = index
+            self.match_round = round_number
         self.next_index = max(self.next_index, self.match_index + 1)
         self.is_probing = self.is_probe_sent = False
         while self.in_flight and self.in_flight[0] <= self.match_index:
             self.in_flight.popleft()
 
-    def reject(self, hint: int) -> None:
-        """Go back to where the peer says that its log may agree, but not below what it holds."""
+    def reject(self, hint: int, round_number: int) -> None:
+        """Go back to where the peer said, in a round, that its log may agree with the leader's.
+
+        That is not below what it holds, unless it has lost that since: then it counts no more.
+        """
         if self.transfer is not None:
             return
+        if hint < self.match_index and round_number > self.match_round:
+            self.match_index = 0
         limit = self.next_index - 1 if self.is_probing else self.next_index
         self.probe(max(self.match_index + 1, min(hint + 1, limit)))
 

@@ -9,7 +9,7 @@ def replication(matches: list[int]) -> Replication:
     made.track(range(len(matches)), 1)
     made.stored(matches[0])
     for node_id, index in enumerate(matches[1:], 1):
-        made.peers[node_id].acknowledge(index)
+        made.peers[node_id].acknowledge(index, 1)
     return made
 
 
@@ -60,7 +60,7 @@ def test_a_peer_is_probed_with_one_message_at_a_time() -> None:
     progress.sent(9)
     assert not progress.may_send(3)
     assert progress.next_index == 7
-    progress.reject(4)
+    progress.reject(4, 1)
     assert progress.may_send(3)
     assert (progress.next_index, progress.match_index) == (5, 0)
 
@@ -68,36 +68,46 @@ def test_a_peer_is_probed_with_one_message_at_a_time() -> None:
 def test_each_rejection_of_a_probe_moves_it_back() -> None:
     progress = Progress(7)
     for expected in (6, 5, 2, 1, 1):
-        progress.reject(1 if expected == 2 else 100)
+        progress.reject(1 if expected == 2 else 100, 1)
         assert progress.next_index == expected
 
 
 def test_once_the_logs_agree_a_window_is_filled_without_waiting() -> None:
     progress = Progress(7)
     progress.sent(7)
-    progress.acknowledge(7)
+    progress.acknowledge(7, 1)
     for last_index in (9, 10, 14):
         assert progress.may_send(3)
         progress.sent(last_index)
     assert not progress.may_send(3)
     assert (progress.next_index, progress.match_index) == (15, 7)
-    progress.acknowledge(10)
+    progress.acknowledge(10, 1)
     assert list(progress.in_flight) == [14]
     assert progress.may_send(3)
 
 
 def test_a_rejection_while_streaming_goes_back_but_not_below_what_is_held() -> None:
     progress = Progress(7)
-    progress.acknowledge(7)
+    progress.acknowledge(7, 1)
     progress.sent(20)
-    progress.reject(9)
+    progress.reject(9, 1)
     assert (progress.next_index, progress.is_probing, list(progress.in_flight)) == (10, True, [])
-    progress.reject(2)
+    progress.reject(2, 1)
     assert progress.next_index == 8
 
 
 def test_an_older_acknowledgement_takes_nothing_back() -> None:
     progress = Progress(1)
-    progress.acknowledge(5)
-    progress.acknowledge(3)
+    progress.acknowledge(5, 1)
+    progress.acknowledge(3, 1)
     assert (progress.match_index, progress.next_index) == (5, 6)
+
+
+def test_a_peer_that_has_lost_what_it_held_counts_no_more() -> None:
+    """What it said before it acknowledged, and comes late, is no evidence of that."""
+    progress = Progress(1)
+    progress.acknowledge(5, 3)
+    progress.reject(2, 3)
+    assert (progress.match_index, progress.next_index) == (5, 6)
+    progress.reject(2, 4)
+    assert (progress.match_index, progress.next_index) == (0, 3)
