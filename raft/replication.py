@@ -52,7 +52,7 @@ class Progress:
             self.next_index = last_index + 1
 
     def acknowledge(self, index: int, round_number: int) -> None:
-        """Note, in a round, that the peer holds all up to `index`: from now on it is streamed to."""
+        """Note, in a round, that the peer holds all up to `index`; it is streamed to now."""
         if self.transfer is not None:
             if index < self.transfer.index:
                 return
