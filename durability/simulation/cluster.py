@@ -46,13 +46,15 @@ class Cluster:
         observe: is told every event.
 
     `in_flight` are the messages that are yet to be delivered: whoever decides that one is lost
-    takes it out. `sent` are those that nobody has decided about.
+    takes it out. `sent` are those that nobody has decided about. `session_ids` are those that were
+    opened and acknowledged.
     """
 
     def __init__(self, options: Options, seed: int, observe: Callable[[Event], None]) -> None:
         self.in_flight: dict[Way, Message] = {}
         self.sent: list[Way] = []
         self.members: dict[int, Member] = {}
+        self.session_ids: list[int] = []
         self.actions = 0
         self._options = options
         self._seed = seed
@@ -188,10 +190,12 @@ class Cluster:
             match effect:
                 case effects.SendMessage(receiver, message):
                     self._send(node_id, receiver, message)
-                case effects.Applied(index, term):
+                case effects.Applied(index, term, result):
                     # Whoever proposed it learns by its term whether it is his.
                     if self._proposed.pop((node_id, index), None) == term:
                         self._observe(Acknowledged(index, term))
+                        if type(result) is int:
+                            self.session_ids.append(result)
 
     def _send(self, sender: int, receiver: int, message: Message) -> None:
         ordinal = self._ordinals[sender, receiver]

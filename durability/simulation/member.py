@@ -214,9 +214,9 @@ class Member:
             case effects.RoleChanged(role, term):
                 self._observe(RoleChanged(node_id, role.value, term))
             case effects.Applied(index):
-                applied_index, digest = self._witness.steps.popleft()
-                assert applied_index == index
-                self._observe(Applied(node_id, index, digest))
+                step = self._witness.applied.popleft()
+                assert step.index == index
+                self._observe(Applied(node_id, index, step.digest, step.request, step.is_fresh))
             case effects.ReadReady(int() as request, index):
                 self._observe(ReadServed(node_id, request, index))
 

@@ -66,7 +66,7 @@ class Schedule:
                 yield Tick(node_id)
             leader = self._cluster.leader()
             if left == ticks // 2 and leader is not None:
-                yield Propose(leader.node_id, self._workload.draw_command())
+                yield Propose(leader.node_id, self._workload.draw_command(self._cluster))
 
     def settled(self) -> tuple[frozenset[int], int]:
         """Say which nodes must have agreed after a settlement, and how many ticks it took."""
