@@ -37,9 +37,10 @@ _RESPONSES = {
     MessageType.REQUEST_VOTE: MessageType.REQUEST_VOTE_RESPONSE,
     MessageType.PRE_VOTE: MessageType.PRE_VOTE_RESPONSE,
 }
-_FROM_A_LEADER = (MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT)
-_PRE_VOTES = (MessageType.PRE_VOTE, MessageType.PRE_VOTE_RESPONSE)
-_VOTES = (MessageType.REQUEST_VOTE, MessageType.PRE_VOTE)
+_FROM_A_LEADER = frozenset({MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT})
+_VOTES = frozenset({MessageType.REQUEST_VOTE, MessageType.PRE_VOTE})
+# A vote is one write with its term, and a pre-vote is about a term that nobody is in yet.
+_NOT_ENTERED_BEFORE = _VOTES | {MessageType.PRE_VOTE_RESPONSE}
 
 
 class DropReason(Enum):
@@ -63,12 +64,12 @@ class Member:
         self.dropped_messages: Counter[DropReason] = Counter()
         self._follower = Follower(replica)
         self._handlers: dict[MessageType, Callable[[Message], DropReason | None]] = {
-            MessageType.APPEND_ENTRIES: self._on_append_entries,
-            MessageType.APPEND_ENTRIES_RESPONSE: self._on_append_response,
+            MessageType.APPEND_ENTRIES: self._on_leaders_request,
+            MessageType.APPEND_ENTRIES_RESPONSE: self._on_answer,
             MessageType.REQUEST_VOTE: self._on_request_vote,
             MessageType.REQUEST_VOTE_RESPONSE: self._on_vote,
-            MessageType.INSTALL_SNAPSHOT: self._on_install_snapshot,
-            MessageType.INSTALL_SNAPSHOT_RESPONSE: self._on_snapshot_response,
+            MessageType.INSTALL_SNAPSHOT: self._on_leaders_request,
+            MessageType.INSTALL_SNAPSHOT_RESPONSE: self._on_answer,
             MessageType.PRE_VOTE: self._on_pre_vote,
             MessageType.PRE_VOTE_RESPONSE: self._on_pre_vote_response,
             MessageType.TIMEOUT_NOW: self._on_timeout_now,
@@ -82,6 +83,13 @@ class Member:
                 self._follow(None)
         elif elapsed and self._may_campaign:
             self._stand()
+
+    def close(self) -> None:
+        """Give back the files of snapshots that are under way."""
+        if self.leader is not None:
+            self.leader.end()
+        if self.replica.incoming is not None:
+            self.replica.incoming.close()
 
     def step(self, message: Message) -> None:
         """Take a message in."""
@@ -105,7 +113,7 @@ class Member:
         # Only a node that has never heard of the group is in term 0, and it asks for nothing.
         if message.term > MAX_TERM or (message.term == 0 and message.type in _RESPONSES):
             return DropReason.MALFORMED
-        if not self._knows(message.sender) and message.type not in _FROM_A_LEADER + _VOTES:
+        if not self._knows(message.sender) and message.type not in _FROM_A_LEADER | _VOTES:
             return DropReason.NOT_A_MEMBER
         return None
 
@@ -126,8 +134,7 @@ class Member:
                 return DropReason.STALE
             self._refuse(message)
             return None
-        # A vote is one write with its term; a pre-vote is about a term that nobody is in yet.
-        if message.term > current_term and message.type not in _VOTES + _PRE_VOTES:
+        if message.term > current_term and message.type not in _NOT_ENTERED_BEFORE:
             self._enter(message.term)
         return self._handlers[message.type](message)
 
@@ -166,30 +173,26 @@ class Member:
     def _tell_role(self) -> None:
         self.replica.effects.append(RoleChanged(self.election.role, self.replica.current_term))
 
-    def _on_append_entries(self, message: Message) -> DropReason | None:
-        if self.leader is not None:
-            return DropReason.UNEXPECTED  # there is one leader in a term
-        self._follow(message.sender)
-        self._follower.append_entries(message)
-        return None
-
-    def _on_install_snapshot(self, message: Message) -> DropReason | None:
+    def _on_leaders_request(self, message: Message) -> DropReason | None:
+        """Follow who sends it: there is one leader in a term."""
         if self.leader is not None:
             return DropReason.UNEXPECTED
         self._follow(message.sender)
-        self._follower.install_snapshot(message)
+        if message.type is MessageType.APPEND_ENTRIES:
+            self._follower.append_entries(message)
+        else:
+            self._follower.install_snapshot(message)
         return None
 
-    def _on_append_response(self, message: Message) -> DropReason | None:
-        if self.leader is None or message.sender not in self.leader.replication.peers:
+    def _on_answer(self, message: Message) -> DropReason | None:
+        """Let the leader that asked know."""
+        leader = self.leader
+        if leader is None or message.sender not in leader.replication.peers:
             return DropReason.UNEXPECTED
-        self.leader.on_append_response(message)
-        return None
-
-    def _on_snapshot_response(self, message: Message) -> DropReason | None:
-        if self.leader is None or message.sender not in self.leader.replication.peers:
-            return DropReason.UNEXPECTED
-        self.leader.on_snapshot_response(message)
+        if message.type is MessageType.APPEND_ENTRIES_RESPONSE:
+            leader.on_append_response(message)
+        else:
+            leader.on_snapshot_response(message)
         return None
 
     def _on_timeout_now(self, message: Message) -> DropReason | None:

@@ -339,8 +339,7 @@ class Node:
 
         Those from before a failure are good: what they reveal is durable.
         """
-        effects = self._replica.effects.copy()
-        self._replica.effects.clear()
+        effects, self._replica.effects = self._replica.effects, []
         return effects
 
     def close(self) -> None:
@@ -357,7 +356,10 @@ class Node:
                 self._stop_on_failure.stopped = True
                 self._storage.pin()
         finally:
-            self._storage.close()
+            try:
+                self._member.close()
+            finally:
+                self._storage.close()
 
     def __enter__(self) -> Self:
         return self

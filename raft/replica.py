@@ -140,11 +140,14 @@ class Replica:
             self.incoming = None
 
     def _restore(self) -> None:
-        snapshot = self.storage.snapshot
-        assert snapshot is not None
-        self.membership = Membership(snapshot.index, snapshot.peers)
-        self.commit_index = self.last_applied = snapshot.index
-        self._state_machine.restore(self.storage.snapshot_chunks())
+        reader = self.storage.open_snapshot()
+        try:
+            snapshot = reader.snapshot
+            self.membership = Membership(snapshot.index, snapshot.peers)
+            self.commit_index = self.last_applied = snapshot.index
+            self._state_machine.restore(reader.chunks())
+        finally:
+            reader.close()
 
     def _find_configurations(self) -> None:
         for entry in self.log.entries():

@@ -1,14 +1,12 @@
 """The `snapshot` file: the state machine as of one index, and the configuration as of then.
 
 The layout is that of docs/formats.md, section 'On disk'. It is written and read as a stream, in
-memory of one chunk. What is read stays the same snapshot even if another takes the name meanwhile:
-an open file is the file that was opened.
+memory of one chunk.
 """
 
 import struct
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 from crc32c import crc32c
 
@@ -37,8 +35,8 @@ class Snapshot:
     term: int
     peers: tuple[Peer, ...]
 
-    @classmethod
-    def read(cls, filesystem: Filesystem, directory_id: int) -> Self:
+    @staticmethod
+    def read(filesystem: Filesystem, directory_id: int) -> "Snapshot":
         """Read the file's header and verify all of the file.
 
         Raises:
@@ -46,43 +44,20 @@ class Snapshot:
             CorruptionError: it is damaged, or belongs to another directory. It was durable before
                 it got its name.
         """
-        path = filesystem.path(SNAPSHOT_NAME)
-        file = filesystem.open(SNAPSHOT_NAME)
+        reader = SnapshotReader(filesystem)
         try:
-            snapshot, offset, crc = cls._read_header(file, path)
+            snapshot = reader.snapshot
             if snapshot.directory_id != directory_id:
                 reason = (
                     f"it belongs to directory {snapshot.directory_id:#x}, not {directory_id:#x}"
                 )
+                path = filesystem.path(SNAPSHOT_NAME)
                 raise CorruptionError(path, PREAMBLE_BYTES, None, reason)
-            for _ in _read_chunks(file, path, offset, crc):
+            for _ in reader.chunks():
                 pass
         finally:
-            file.close()
+            reader.close()
         return snapshot
-
-    def chunks(self, filesystem: Filesystem) -> Generator[bytes, None, None]:
-        """Read the state machine's bytes, at most 1 MiB at a time, cut where it suits the file.
-
-        Raises:
-            CorruptionError: it has been damaged since it was verified.
-        """
-        path = filesystem.path(SNAPSHOT_NAME)
-        file = filesystem.open(SNAPSHOT_NAME)
-        try:
-            _, offset, crc = self._read_header(file, path)
-            yield from _read_chunks(file, path, offset, crc)
-        finally:
-            file.close()
-
-    def body_bytes(self, filesystem: Filesystem) -> int:
-        """Say how many bytes of the state machine's there are: the end of the file does."""
-        file = filesystem.open(SNAPSHOT_NAME)
-        try:
-            _, size = _END.unpack(file.read(file.size() - _END.size, _END.size))
-            return int(size)
-        finally:
-            file.close()
 
     def write(self, filesystem: Filesystem, chunks: Iterable[bytes]) -> None:
         """Replace the file. When this returns it is durable; a crash leaves the old or the new."""
@@ -95,25 +70,40 @@ class Snapshot:
             raise
         writer.commit()
 
-    @classmethod
-    def _read_header(cls, file: File, path: str) -> tuple[Self, int, int]:
-        """Read the header: the snapshot, the offset of what follows, the crc it continues."""
-        fields = file.read(0, _HEADER.size)
-        if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
-            raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
-        _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
-        end = _HEADER.size + peers_bytes + _U32.size
-        # Compared with the file's size before it is believed: it decides how much is allocated.
-        if end > file.size():
-            raise CorruptionError(path, 0, None, "the file ends inside its header")
-        peers = file.read(_HEADER.size, peers_bytes)
-        crc = crc32c(peers, crc32c(fields))
-        if file.read(end - _U32.size, _U32.size) != _U32.pack(crc):
-            raise CorruptionError(path, 0, None, "the header's checksum is wrong")
+
+class SnapshotReader:
+    """The snapshot that is there, opened: it stays the same even if another takes its name.
+
+    Raises:
+        UnsupportedFormatError: a later version wrote it.
+        CorruptionError: its header is damaged.
+    """
+
+    def __init__(self, filesystem: Filesystem) -> None:
+        self._path = filesystem.path(SNAPSHOT_NAME)
+        self._file = filesystem.open(SNAPSHOT_NAME)
         try:
-            return cls(directory_id, index, term, decode_peers(peers)), end, crc
-        except DecodeError as error:
-            raise CorruptionError(path, _HEADER.size, None, f"its peer list: {error}") from error
+            self.snapshot, self._offset, self._crc = _read_header(self._file, self._path)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def body_bytes(self) -> int:
+        """Say how many bytes of the state machine's there are: the end of the file does."""
+        _, size = _END.unpack(self._file.read(self._file.size() - _END.size, _END.size))
+        return int(size)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the state machine's bytes, at most 1 MiB at a time, cut where it suits the file.
+
+        Raises:
+            CorruptionError: it is damaged.
+        """
+        return _read_chunks(self._file, self._path, self._offset, self._crc)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
 
 
 class SnapshotWriter:
@@ -165,6 +155,26 @@ class SnapshotWriter:
     def close(self) -> None:
         """Give the file back as it is: the next recovery removes it."""
         self._file.close()
+
+
+def _read_header(file: File, path: str) -> tuple[Snapshot, int, int]:
+    """Read the header: the snapshot, the offset of what follows, the crc it continues."""
+    fields = file.read(0, _HEADER.size)
+    if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
+        raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
+    _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
+    end = _HEADER.size + peers_bytes + _U32.size
+    # Compared with the file's size before it is believed: it decides how much is allocated.
+    if end > file.size():
+        raise CorruptionError(path, 0, None, "the file ends inside its header")
+    peers = file.read(_HEADER.size, peers_bytes)
+    crc = crc32c(peers, crc32c(fields))
+    if file.read(end - _U32.size, _U32.size) != _U32.pack(crc):
+        raise CorruptionError(path, 0, None, "the header's checksum is wrong")
+    try:
+        return Snapshot(directory_id, index, term, decode_peers(peers)), end, crc
+    except DecodeError as error:
+        raise CorruptionError(path, _HEADER.size, None, f"its peer list: {error}") from error
 
 
 def _read_chunks(file: File, path: str, offset: int, crc: int) -> Iterator[bytes]:

@@ -7,7 +7,6 @@ where the leader goes on, so a chunk that is lost, or comes twice or late, does 
 """
 
 import struct
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,15 +26,15 @@ class OutgoingSnapshot:
     """
 
     def __init__(self, storage: Storage, chunk_bytes: int) -> None:
-        snapshot = storage.snapshot
-        assert snapshot is not None
+        self._reader = storage.open_snapshot()
+        self._chunks = self._reader.chunks()
+        self._chunk_bytes = chunk_bytes
+        snapshot = self._reader.snapshot
         peers = encode_peers(snapshot.peers)
         self.index = snapshot.index
         self.term = snapshot.term
-        self._chunk_bytes = chunk_bytes
         self._ahead = bytearray(_PREFIX.pack(self.index, self.term, len(peers)) + peers)
-        self.total_bytes = len(self._ahead) + storage.snapshot_bytes()
-        self._chunks: Generator[bytes, None, None] = storage.snapshot_chunks()
+        self.total_bytes = len(self._ahead) + self._reader.body_bytes()
         self.offset = 0
         self.chunk = self._read()
         self.heartbeats = 0  # sent since the chunk was: that they are answered says that it is lost
@@ -58,7 +57,7 @@ class OutgoingSnapshot:
 
     def close(self) -> None:
         """Give the file back."""
-        self._chunks.close()
+        self._reader.close()
 
     def _read(self) -> bytes:
         while len(self._ahead) < self._chunk_bytes and (more := next(self._chunks, b"")):
@@ -129,6 +128,11 @@ class IncomingSnapshot:
             raise DecodeError(f"it ends after {self.received_bytes} bytes")
         self._storage.install_snapshot(self._writer)
         return self._writer.snapshot
+
+    def close(self) -> None:
+        """Give the file back as it is: the next recovery removes it."""
+        if self._writer is not None:
+            self._writer.close()
 
     def abandon(self) -> None:
         """Give up: what has come of it is removed."""

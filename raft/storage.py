@@ -11,7 +11,7 @@ Every attribute shows what is durable: it changes when the write that it stands 
 import dataclasses
 import random
 import secrets
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from raft.config import Config
 from raft.filesystem import Filesystem
@@ -21,7 +21,7 @@ from raft.metadata import INCOMPLETE, Metadata
 from raft.peer import Peer
 from raft.preamble import checksum_seed
 from raft.recovery import Recovered, Recovery, recover
-from raft.snapshot import Snapshot, SnapshotWriter
+from raft.snapshot import Snapshot, SnapshotReader, SnapshotWriter
 
 
 class Storage:
@@ -111,15 +111,9 @@ class Storage:
             self._save(self.metadata, snapshot.index)
             self.log.reset(snapshot.index, snapshot.term)
 
-    def snapshot_chunks(self) -> Generator[bytes, None, None]:
-        """Read the state machine's bytes from the snapshot, of which there is one."""
-        assert self.snapshot is not None
-        return self.snapshot.chunks(self._filesystem)
-
-    def snapshot_bytes(self) -> int:
-        """Say how many they are."""
-        assert self.snapshot is not None
-        return self.snapshot.body_bytes(self._filesystem)
+    def open_snapshot(self) -> SnapshotReader:
+        """Open the snapshot, of which there is one."""
+        return SnapshotReader(self._filesystem)
 
     def mark_incomplete(self) -> None:
         """Write down that the log lacks entries which this node may have acknowledged."""

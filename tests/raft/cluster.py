@@ -119,6 +119,15 @@ class Cluster:
             limit -= 1
             assert limit > 0, "the nodes do not come to rest"
 
+    def settle_one(self, node_id: int) -> None:
+        """Deliver what is on its way to one node, and what it answers."""
+        for envelope in [one for one in self.network if one.receiver == node_id]:
+            self.network.remove(envelope)
+            self.deliver(envelope)
+        for envelope in [one for one in self.network if one.sender == node_id]:
+            self.network.remove(envelope)
+            self.deliver(envelope)
+
     def take(self, kind: MessageType, receiver: int | None = None) -> list[Envelope]:
         """Take messages out of the network, to be delivered later, more than once, or never."""
         taken = [

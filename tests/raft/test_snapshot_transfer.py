@@ -1,6 +1,7 @@
 """A snapshot that is sent to a peer: in chunks, which may be lost, late, doubled or mixed up."""
 
 import dataclasses
+import os
 import struct
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -320,22 +321,29 @@ def test_m5_a_stream_that_makes_no_sense_is_dropped_and_begun_anew(damage: str) 
     cluster.agree_on([b"first", *COMMANDS], 3)
 
 
-def test_a_snapshot_taken_meanwhile_does_not_disturb_the_transfer() -> None:
-    """H22: the stream goes on with the one that it began with."""
+@pytest.mark.parametrize("position", range(8))
+def test_a_snapshot_taken_meanwhile_does_not_disturb_the_transfer(position: int) -> None:
+    """H22: the stream goes on with the one that it began with, whatever had been read of it."""
     cluster = behind()
-    taken: list[int] = []
+    sent: list[Envelope] = []
 
     def take_one_meanwhile(envelope: Envelope) -> bool:
-        if envelope.message.type is MessageType.INSTALL_SNAPSHOT and len(taken) < 3:
-            cluster.nodes[1].propose(b"meanwhile %d" % len(taken))
-            cluster.collect(1)
-            taken.append(cluster.nodes[1].take_snapshot())
+        if envelope.message.type is MessageType.INSTALL_SNAPSHOT:
+            if len(sent) == position:
+                cluster.nodes[1].propose(b"meanwhile")
+                cluster.collect(1)
+                cluster.settle_one(2)
+                cluster.nodes[1].take_snapshot()
+            sent.append(envelope)
         return True
 
     cluster.intercept = take_one_meanwhile
     cluster.catch_up()
     cluster.catch_up()
-    cluster.agree_on([b"first", *COMMANDS, *[b"meanwhile %d" % n for n in range(3)]])
+    cluster.agree_on([b"first", *COMMANDS, b"meanwhile"])
+    installed = [one.index for one in cluster.effects[3] if isinstance(one, SnapshotInstalled)]
+    assert installed == [23, 24]
+    assert cluster.nodes[3].dropped_messages == {}
 
 
 def test_a_snapshot_taken_by_the_receiver_ends_what_was_coming_in() -> None:
@@ -373,6 +381,37 @@ def test_a_peer_that_gets_a_snapshot_still_hears_the_leader() -> None:
     cluster.nodes[1].read_index("r")
     cluster.settle()
     assert [effect.context for effect in cluster.reads(1)] == ["r"]
+
+
+def test_a_node_that_is_closed_in_the_middle_of_a_transfer_keeps_no_file_open(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    before = os.listdir("/proc/self/fd")
+    cluster = behind()
+    first = chunks(cluster)[:2]
+    directory = tmp_path_factory.mktemp("receiver")
+    receiver = Node(dataclasses.replace(cluster.config, node_id=3), Journal(), directory)
+    for envelope in first:
+        receiver.step(envelope.message)
+    assert "snapshot.tmp" in os.listdir(directory)
+    receiver.close()
+    assert os.listdir("/proc/self/fd") == before
+    directory = tmp_path_factory.mktemp("sender")
+    config = dataclasses.replace(cluster.config, node_id=1, snapshot_chunk_bytes=1)
+    sender = Node(config, Journal(), directory)
+    sender.bootstrap([peer(1)])
+    for _ in range(20):
+        sender.tick()
+    sender.propose(bytes(100))
+    sender.take_snapshot()
+    sender.add_peer(peer(2))
+    answer = Message(7, MessageType.APPEND_ENTRIES_RESPONSE, 2, sender.current_term)
+    sender.step(answer)
+    assert MessageType.INSTALL_SNAPSHOT in [
+        effect.message.type for effect in sender.take_effects() if isinstance(effect, SendMessage)
+    ]
+    sender.close()
+    assert os.listdir("/proc/self/fd") == before
 
 
 class Large:
