@@ -159,11 +159,11 @@ class Leader:
             progress.reject(message.reject_hint, message.prev_log_index)
         if progress.transfer is not None and progress.transfer.heartbeats >= 2:
             # The peer is there, and has answered what was sent after the chunk.
-            self._send_chunk(message.sender, progress.transfer)
+            self._send_chunk_again(message.sender, progress, progress.transfer)
         self._go_on(message.sender, progress)
 
     def on_snapshot_response(self, message: Message) -> None:
-        """Send the next chunk, or the entries that follow; begin anew where nothing is left."""
+        """Send the next chunk, or the entries that follow."""
         progress = self.replication.peers[message.sender]
         progress.is_active = True
         transfer = progress.transfer
@@ -175,9 +175,6 @@ class Leader:
             self._go_on(message.sender, progress)
         elif transfer.advance(received_bytes):
             self._send_chunk(message.sender, transfer)
-        elif received_bytes == 0 < transfer.offset:
-            progress.end_transfer()
-            self._begin_transfer(message.sender, progress)
 
     # What it does.
 
@@ -316,6 +313,15 @@ class Leader:
         progress.probe(transfer.index + 1)
         progress.transfer = transfer
         self._send_chunk(peer_id, transfer)
+
+    def _send_chunk_again(
+        self, peer_id: int, progress: Progress, transfer: OutgoingSnapshot
+    ) -> None:
+        if transfer.is_ahead:
+            progress.end_transfer()
+            self._begin_transfer(peer_id, progress)
+        else:
+            self._send_chunk(peer_id, transfer)
 
     def _send_chunk(self, peer_id: int, transfer: OutgoingSnapshot) -> None:
         transfer.heartbeats = 0

@@ -23,6 +23,7 @@ class OutgoingSnapshot:
     """A leader's side: the snapshot that it has when it begins, whatever snapshots follow.
 
     `chunk` is at `offset` of the stream, which has `total_bytes`; it is kept until it has arrived.
+    `heartbeats` counts those sent since the chunk was: that they are answered says that it is lost.
     """
 
     def __init__(self, storage: Storage, chunk_bytes: int) -> None:
@@ -37,15 +38,25 @@ class OutgoingSnapshot:
         self.total_bytes = len(self._ahead) + self._reader.body_bytes()
         self.offset = 0
         self.chunk = self._read()
-        self.heartbeats = 0  # sent since the chunk was: that they are answered says that it is lost
+        self.heartbeats = 0
+        self._reported_bytes = 0
 
     @property
     def is_last(self) -> bool:
         """Whether the stream ends with the present chunk."""
         return self.offset + len(self.chunk) == self.total_bytes
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the peer has last said that it lacks what is before the present chunk.
+
+        That may be an old answer; if the chunk is not answered either, the stream begins anew.
+        """
+        return self._reported_bytes < self.offset
+
     def advance(self, received_bytes: int) -> bool:
         """Go on where the peer is; False says that it is no further than was known."""
+        self._reported_bytes = received_bytes
         if not self.offset < received_bytes <= self.total_bytes:
             return False
         while self.chunk and received_bytes >= self.offset + len(self.chunk):

@@ -58,13 +58,25 @@ def test_a_new_node_may_need_the_snapshot() -> None:
 
 
 def test_a_learner_is_not_promoted_before_it_has_caught_up() -> None:
-    cluster = Cluster()
+    """It answers every heartbeat, and lacks the last entry that is committed."""
+    cluster = Cluster(max_append_entries_bytes=1)
     cluster.elect(1)
     cluster.propose(b"a")
-    cluster.leader.add_peer(peer(4))
-    cluster.catch_up()
-    cluster.catch_up()
+    last = cluster.leader.last_index + 1
+
+    def keep_the_last_entry_back(envelope: Envelope) -> bool:
+        entries = envelope.message.data and envelope.message.entries()
+        return envelope.receiver != 4 or last not in [entry.index for entry in entries or ()]
+
+    cluster.intercept = keep_the_last_entry_back
+    cluster.start(4)
+    assert cluster.leader.add_peer(peer(4)) == last
+    cluster.tick(1, times=30)
+    assert cluster.nodes[4].last_index == last - 1
     assert (learners(cluster), voters(cluster)) == ([4], [1, 2, 3])
+    cluster.intercept = lambda _: True
+    cluster.catch_up()
+    assert voters(cluster) == [1, 2, 3, 4]
 
 
 def test_a_learner_is_promoted_though_answers_are_lost() -> None:

@@ -198,19 +198,22 @@ def test_a_failure_at_any_operation_stops_the_node_and_loses_nothing(recording: 
         disk = Disk()
         seen = Promises()
         done: list[Operation] = []
+        failed: list[Operation] = []
 
         def watch(
             operation: Operation,
             disk: Disk = disk,
             done: list[Operation] = done,
+            failed: list[Operation] = failed,
             count: int = count,
         ) -> None:
+            assert not failed, "the node went on after a failure, or tried again"
             if len(done) == count:
+                failed.append(operation)
                 if operation.verb == "append":
                     half = operation.data[: len(operation.data) // 2]
                     disk.perform(operation._replace(data=half))
                 raise DiskError("no space left on device")
-            assert len(done) < count, "the node went on after a failure"
             done.append(operation)
 
         def reopen(

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from raft.election import Role
 from raft.errors import CorruptionError, DiskError, StoppedError
 from raft.message import Message, MessageType
 from raft.metadata import INCOMPLETE, Metadata
@@ -86,7 +87,7 @@ def test_d44_it_votes_for_nobody_until_a_leader_has_repaired_it(where: str) -> N
         assert not ask(cluster, MessageType.REQUEST_VOTE, term + later)
     for _ in range(100):
         node.tick()
-    assert not node.is_leader
+    assert node.role is Role.FOLLOWER
     cluster.heal()
     cluster.network.clear()
     cluster.tick(1, 2, times=100)

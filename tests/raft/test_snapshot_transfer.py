@@ -118,6 +118,27 @@ def test_each_message_of_a_transfer_may_be_lost(kind: str) -> None:
     has_caught_up(cluster)
 
 
+def test_a_receiver_that_has_lost_some_of_the_stream_gets_it_again() -> None:
+    """It was restarted, and an old answer has taken the leader further than it is now."""
+    cluster = behind()
+    old: list[Envelope] = []
+
+    def restart_once(envelope: Envelope) -> bool:
+        if envelope.message.type is MessageType.INSTALL_SNAPSHOT_RESPONSE:
+            old.append(envelope)
+            if len(old) == 4:
+                cluster.restart(3)
+                return False
+            if len(old) == 6:
+                cluster.deliver(old[2])
+        return True
+
+    cluster.intercept = restart_once
+    cluster.tick(1, times=40)
+    assert len(old) > 8
+    has_caught_up(cluster)
+
+
 def test_d08_chunks_that_come_twice_are_taken_once() -> None:
     cluster = behind()
     seen: list[Envelope] = []
