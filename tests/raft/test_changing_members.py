@@ -184,7 +184,7 @@ def test_the_last_voter_stays_c26() -> None:
 # One change at a time.
 
 
-def test_one_change_at_a_time_c16() -> None:
+def test_one_change_at_a_time_c16_d13() -> None:
     cluster = Cluster()
     leader = cluster.elect(1)
     cluster.isolate(1)

@@ -55,7 +55,7 @@ def test_a_node_id_is_all_that_must_be_said() -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_what_lies_beyond_a_range_is_refused_by_name(name: str) -> None:
+def test_what_lies_beyond_a_range_is_refused_by_name_d31(name: str) -> None:
     least, greatest = NUMBERS[name]
     wanted = f"set it to an integer from {least} to {greatest}"
     with pytest.raises(ConfigError, match=f"^{name} is too small; {wanted}$"):
@@ -101,14 +101,14 @@ def test_election_timeouts_may_be_equal_but_not_crossed() -> None:
         make(election_timeout_ticks_min=10, election_timeout_ticks_max=9)
 
 
-def test_a_heartbeat_comes_before_the_earliest_election_timeout() -> None:
+def test_a_heartbeat_comes_before_the_earliest_election_timeout_d31() -> None:
     make(election_timeout_ticks_min=9, heartbeat_interval_ticks=8)
     with pytest.raises(ConfigError, match=r"^heartbeat_interval_ticks is not below"):
         make(election_timeout_ticks_min=9, heartbeat_interval_ticks=9)
 
 
 @pytest.mark.parametrize("name", ["max_append_entries_bytes", "snapshot_chunk_bytes"])
-def test_what_a_message_carries_fits_into_its_payload(name: str) -> None:
+def test_what_a_message_carries_fits_into_its_payload_d31(name: str) -> None:
     make(max_message_payload_bytes=100, **{name: 100})
     with pytest.raises(ConfigError, match=f"^{name} is above max_message_payload_bytes"):
         make(max_message_payload_bytes=100, **{name: 101})

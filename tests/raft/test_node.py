@@ -106,7 +106,7 @@ def test_the_effects_of_a_first_life_are_in_order() -> None:
     assert (node.leader_id, node.is_leader, node.voted_for) == (3, True, 3)
 
 
-def test_nothing_comes_out_before_it_is_durable() -> None:
+def test_nothing_comes_out_before_it_is_durable_d27() -> None:
     """At every operation, each effect so far stands on what a power cut would leave."""
     disk = Disk()
     nodes: list[Node] = []
@@ -142,7 +142,7 @@ def test_nothing_comes_out_before_it_is_durable() -> None:
     assert checked == {RoleChanged, Applied, SendMessage, ConfigurationChanged}
 
 
-def test_a_single_voter_elects_itself_after_every_restart() -> None:
+def test_a_single_voter_elects_itself_after_every_restart_d17() -> None:
     disk = Disk()
     for life in range(4):
         node, journal = leader(disk)
@@ -198,7 +198,9 @@ def test_a_command_that_no_message_could_carry_is_refused_with_its_batch() -> No
     node.propose(bytes(100))
 
 
-def test_snapshots_are_taken_at_the_threshold_and_entries_are_applied_once_across_them() -> None:
+def test_snapshots_are_taken_at_the_threshold_and_entries_are_applied_once_across_them_d33() -> (
+    None
+):
     disk = Disk()
     expected: list[bytes] = []
     for life in range(5):
@@ -329,7 +331,7 @@ def test_a_commit_writes_no_metadata() -> None:
     assert bytes(disk.names["metadata"].cached) == metadata
 
 
-def test_a_second_process_is_refused(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_d47(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OPEN_AND_WAIT, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
