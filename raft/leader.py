@@ -157,9 +157,10 @@ class Leader:
             progress.acknowledge(message.last_log_index, self._reads.round)
         else:
             progress.reject(message.reject_hint, message.prev_log_index)
-        if progress.transfer is not None and progress.transfer.heartbeats >= 2:
-            # The peer is there, and has answered what was sent after the chunk.
-            self._send_chunk_again(message.sender, progress, progress.transfer)
+        transfer = progress.transfer
+        if transfer is not None and not 0 < message.prev_log_index <= transfer.sent_round:
+            # The peer has answered what was sent after the chunk, or does not say what it answers.
+            self._send_chunk_again(message.sender, progress, transfer)
         self._go_on(message.sender, progress)
 
     def on_snapshot_response(self, message: Message) -> None:
@@ -264,8 +265,6 @@ class Leader:
         self._heartbeat_ticks_left = self._config.heartbeat_interval_ticks
         self._reads.begin_round()
         for peer_id, progress in self.replication.peers.items():
-            if progress.transfer is not None:
-                progress.transfer.heartbeats += 1
             self._send_append(peer_id, progress, ())
 
     def _send_entries(self) -> None:
@@ -324,7 +323,7 @@ class Leader:
             self._send_chunk(peer_id, transfer)
 
     def _send_chunk(self, peer_id: int, transfer: OutgoingSnapshot) -> None:
-        transfer.heartbeats = 0
+        transfer.sent_round = self._reads.round
         replica = self._replica
         message = Message(
             group_id=replica.group_id,

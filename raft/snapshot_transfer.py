@@ -23,7 +23,7 @@ class OutgoingSnapshot:
     """A leader's side: the snapshot that it has when it begins, whatever snapshots follow.
 
     `chunk` is at `offset` of the stream, which has `total_bytes`; it is kept until it has arrived.
-    `heartbeats` counts those sent since the chunk was: that they are answered says that it is lost.
+    `sent_round` is the round in which it was sent: an answer of a later one says that it is lost.
     """
 
     def __init__(self, storage: Storage, chunk_bytes: int) -> None:
@@ -38,7 +38,7 @@ class OutgoingSnapshot:
         self.total_bytes = len(self._ahead) + self._reader.body_bytes()
         self.offset = 0
         self.chunk = self._read()
-        self.heartbeats = 0
+        self.sent_round = 0
         self._reported_bytes = 0
 
     @property
