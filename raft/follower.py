@@ -12,7 +12,7 @@ from itertools import pairwise
 from raft.errors import DecodeError
 from raft.log_entry import EntryType, LogEntry
 from raft.message import Message, MessageType
-from raft.peer import PeerRole
+from raft.peer import has_voter
 from raft.replica import Replica
 from raft.snapshot_transfer import IncomingSnapshot, Stream
 
@@ -169,8 +169,6 @@ def _decode_entries(message: Message) -> tuple[LogEntry, ...]:
                 f"entry {entry.index} of term {entry.term} follows entry {previous.index} of term "
                 f"{previous.term}, from a leader of term {message.term}"
             )
-        if entry.type is EntryType.CONFIGURATION and not any(
-            peer.role is PeerRole.VOTER for peer in entry.peers()
-        ):
+        if entry.type is EntryType.CONFIGURATION and not has_voter(entry.peers()):
             raise DecodeError(f"the configuration of entry {entry.index} has no voter")
     return entries

@@ -111,7 +111,8 @@ class Member:
         if message.sender == self.replica.node_id:
             return DropReason.FROM_ITSELF
         # Only a node that has never heard of the group is in term 0, and it asks for nothing.
-        if message.term > MAX_TERM or (message.term == 0 and message.type in _RESPONSES):
+        is_of_no_term = message.term == 0 and message.type in _RESPONSES
+        if message.sender == 0 or message.term > MAX_TERM or is_of_no_term:
             return DropReason.MALFORMED
         if not self._knows(message.sender) and message.type not in _FROM_A_LEADER | _VOTES:
             return DropReason.NOT_A_MEMBER

@@ -9,10 +9,10 @@ Changes add, promote or remove one peer, so any quorum of the old configuration 
 one share a voter. The functions below make the next configuration out of the present one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from raft.errors import MembershipError
-from raft.peer import Peer, PeerRole
+from raft.errors import ConfigError, MembershipError
+from raft.peer import Peer, PeerRole, has_voter
 
 
 class Membership:
@@ -73,12 +73,27 @@ class Membership:
         self._voters = frozenset(peer.id for peer in self.peers if peer.role is PeerRole.VOTER)
 
 
+def check_first(peers: Sequence[Peer], node_id: int) -> None:
+    """Check the configuration that a new group is bootstrapped with, on one of its nodes.
+
+    Raises:
+        ConfigError: it lacks this node, or a voter, or lists a node twice.
+    """
+    ids = [peer.id for peer in peers]
+    if node_id not in ids or len(set(ids)) < len(ids) or 0 in ids:
+        raise ConfigError(f"peers must list node {node_id}, and each node once")
+    if not has_voter(peers):
+        raise ConfigError("peers must list at least one voter")
+
+
 def with_learner(peers: tuple[Peer, ...], peer: Peer) -> tuple[Peer, ...]:
     """Add a peer, as a learner whatever its role says.
 
     Raises:
-        MembershipError: it is a member already.
+        MembershipError: it is a member already, or has the id that stands for nobody.
     """
+    if peer.id == 0:
+        raise MembershipError("no node has the id 0")
     if any(member.id == peer.id for member in peers):
         raise MembershipError(f"peer {peer.id} is a member already")
     return (*peers, Peer(peer.id, PeerRole.LEARNER, peer.address))
@@ -107,6 +122,6 @@ def without(peers: tuple[Peer, ...], peer_id: int) -> tuple[Peer, ...]:
     rest = tuple(member for member in peers if member.id != peer_id)
     if len(rest) == len(peers):
         raise MembershipError(f"peer {peer_id} is no member")
-    if not any(member.role is PeerRole.VOTER for member in rest):
+    if not has_voter(rest):
         raise MembershipError(f"peer {peer_id} is the last voter")
     return rest

@@ -40,9 +40,9 @@ from raft.filesystem import Filesystem, LocalFilesystem
 from raft.leader import Leader
 from raft.log_entry import ENTRY_HEADER_BYTES, EntryType, LogEntry
 from raft.member import DropReason, Member
-from raft.membership import with_learner, with_voter, without
+from raft.membership import check_first, with_learner, with_voter, without
 from raft.message import Message
-from raft.peer import Peer, PeerRole, encode_peers
+from raft.peer import Peer, encode_peers
 from raft.recovery import Recovery
 from raft.replica import Replica
 from raft.state_machine import StateMachine
@@ -206,11 +206,7 @@ class Node:
         with self._stop_on_failure:
             if self.last_index or self.peers:
                 raise AlreadyBootstrappedError(f"the log reaches to index {self.last_index}")
-            ids = [peer.id for peer in peers]
-            if self.node_id not in ids or len(set(ids)) < len(ids) or 0 in ids:
-                raise ConfigError(f"peers must list node {self.node_id}, and each node once")
-            if not any(peer.role is PeerRole.VOTER for peer in peers):
-                raise ConfigError("peers must list at least one voter")
+            check_first(peers, self.node_id)
             data = encode_peers(peers)
             if self.current_term < BOOTSTRAP_TERM:
                 self._storage.save_term(BOOTSTRAP_TERM, None)

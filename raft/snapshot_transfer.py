@@ -12,7 +12,7 @@ from typing import Self
 
 from raft.errors import DecodeError
 from raft.message import Message
-from raft.peer import decode_peers, encode_peers
+from raft.peer import decode_peers, encode_peers, has_voter
 from raft.snapshot import Snapshot, SnapshotWriter
 from raft.storage import Storage
 
@@ -129,6 +129,8 @@ class IncomingSnapshot:
             raise DecodeError(f"the snapshot of {self.stream.index} says that it is of {index}")
         if len(self._prefix) >= end:
             peers = decode_peers(self._prefix[_PREFIX.size : end])
+            if not has_voter(peers) or not 0 < term <= self.stream.leader_term:
+                raise DecodeError(f"no leader has such a snapshot: term {term}, peers {peers}")
             self._writer = self._storage.begin_snapshot(index, term, peers)
             self._writer.append(self._prefix[end:])
             self._prefix = b""
