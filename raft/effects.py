@@ -49,7 +49,10 @@ class ConfigurationChanged:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotInstalled:
-    """The state machine was replaced by a leader's, as of the entry at `index`."""
+    """The state machine was replaced by a leader's, as of the entry at `index`.
+
+    What was applied up to there is not told: a proposal of an index in between is lost or not.
+    """
 
     index: int
     term: int

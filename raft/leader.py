@@ -30,10 +30,7 @@ class _Transfer:
 
 
 class Leader:
-    """A replica that leads `term`. Making one appends the term's first entry.
-
-    The messages that it is given are of this term.
-    """
+    """A replica that leads `term`, from `begin` to `end`. The messages given to it are of this term."""
 
     def __init__(self, replica: Replica) -> None:
         self.term = replica.current_term
@@ -210,7 +207,7 @@ class Leader:
             if not progress.is_probing and progress.next_index > index:
                 self._send_append(peer_id, progress, ())
         if replica.membership.index <= index:
-            # Those removed have been told so just now, and that it is committed.
+            # Those removed have been told just now that they are, if they were up to date.
             self.replication.forget_all_but(replica.membership.ids)
         if self._early_reads:
             early, self._early_reads = self._early_reads, []
@@ -221,11 +218,10 @@ class Leader:
         """Do what a peer's answer may have made possible."""
         self._commit()
         self._answer_reads()
-        if peer_id in self.replication.peers:
-            self._send_to(peer_id, progress)
-            self._promote(peer_id, progress)
-            if self._transfer is not None:
-                self._hand_over(self._transfer.target)
+        self._send_to(peer_id, progress)
+        self._promote(peer_id, progress)
+        if self._transfer is not None:
+            self._hand_over(self._transfer.target)
 
     def _answer_reads(self) -> None:
         replica = self._replica

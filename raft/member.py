@@ -114,20 +114,17 @@ class Member:
         is_of_no_term = message.term == 0 and message.type in _RESPONSES
         if message.sender == 0 or message.term > MAX_TERM or is_of_no_term:
             return DropReason.MALFORMED
-        if not self._knows(message.sender) and message.type not in _FROM_A_LEADER | _VOTES:
+        if not self._is_member(message.sender) and message.type not in _FROM_A_LEADER | _VOTES:
             return DropReason.NOT_A_MEMBER
         return None
 
-    def _knows(self, node_id: int) -> bool:
-        """Say whether a node is a member, or was one until a change that is not committed yet."""
-        if self.leader is not None and node_id in self.leader.replication.peers:
-            return True
+    def _is_member(self, node_id: int) -> bool:
         return node_id in self.replica.membership.ids
 
     def _take(self, message: Message) -> DropReason | None:
         """Compare the terms, and do what the message says; a reason says why it does not count."""
         current_term = self.replica.current_term
-        if message.type in _VOTES and not self._knows(message.sender):
+        if message.type in _VOTES and not self._is_member(message.sender):
             self._refuse(message)
             return None
         if message.term < current_term:
@@ -188,7 +185,7 @@ class Member:
     def _on_answer(self, message: Message) -> DropReason | None:
         """Let the leader that asked know."""
         leader = self.leader
-        if leader is None or message.sender not in leader.replication.peers:
+        if leader is None:
             return DropReason.UNEXPECTED
         if message.type is MessageType.APPEND_ENTRIES_RESPONSE:
             leader.on_append_response(message)

@@ -1,4 +1,4 @@
-"""What a data directory holds after whatever happened to it: steps 1 to 7 of docs/formats.md.
+"""What a data directory holds after whatever happened to it: docs/formats.md, 'Recovery'.
 
 In: a locked directory. Out: its metadata, its snapshot, its log, and what had to be dropped. All
 verdicts are reached before anything but left-over temporaries is changed, and every change made
@@ -186,7 +186,7 @@ def _lower_durable_index(filesystem: Filesystem, metadata: Metadata, last_index:
 
 
 def _give_up(filesystem: Filesystem, metadata: Metadata, snapshot: Snapshot | None) -> Metadata:
-    """Step 8: write down, before anything is removed, that the log lacks what was acknowledged.
+    """Repair: write down, before anything is removed, that the log lacks what was acknowledged.
 
     The node enters a term of its own, in which it has acknowledged nothing: a leader of that term
     or a later one, whose own entry is committed, has all that was lost. What comes from an earlier
