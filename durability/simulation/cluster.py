@@ -98,6 +98,9 @@ class Cluster:
         """Do one action, or nothing where it makes no sense now."""
         self.actions += 1
         self._digest.update(repr(action).encode())
+        node = action.receiver if isinstance(action, Deliver) else action.node
+        if node not in self.members:
+            return
         match action:
             case Tick(node):
                 self._take(node, self.members[node].tick())

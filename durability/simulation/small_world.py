@@ -37,11 +37,16 @@ from durability.simulation.node_states import Input, NodeStates, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How far a world goes. Terms and entries are counted from the bootstrapped state."""
+    """How far a world goes: terms and entries beyond the bootstrap, crashes and heartbeats in all.
+
+    Heartbeats are numbered, so without their bound no world would end.
+    """
 
     nodes: int = 3
     terms: int = 4
     entries: int = 3
+    crashes: int = 1
+    heartbeats: int = 1
     in_flight_max: int = 2
     states_max: int | None = None
     pre_vote: bool = False
@@ -56,10 +61,15 @@ class Step(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What properties need of the past: (term, node) of each leader, (entry, term) by index."""
+    """What is to be known of the past: (term, node) of each leader, (entry, term) of each commit.
 
-    leaders: tuple[tuple[int, int], ...] = ()
-    committed: tuple[tuple[int, int], ...] = ()
+    `crashes` and `heartbeats` are those that may still come.
+    """
+
+    leaders: tuple[tuple[int, int], ...]
+    committed: tuple[tuple[int, int], ...]
+    crashes: int
+    heartbeats: int
 
 
 class State(NamedTuple):
@@ -123,7 +133,8 @@ class World:
 
     def initial(self) -> State:
         """Return the state after the bootstrap."""
-        return State(self.node_states.initial, (), Past())
+        past = Past((), (), self.bounds.crashes, self.bounds.heartbeats)
+        return State(self.node_states.initial, (), past)
 
     def steps(self, state: State) -> Iterator[Step]:
         """Say what can happen next."""
@@ -132,11 +143,13 @@ class World:
             for times in (1, 2):
                 if facts.term + times <= self._term_max:
                     yield Step(node, ("timeout", times))
-            yield Step(node, ("crash", 0))
+            if state.past.crashes:
+                yield Step(node, ("crash", 0))
             if facts.is_leader:
                 if len(facts.log) < self._last_index_max:
                     yield Step(node, ("propose", 0))
-                yield Step(node, ("heartbeat", 0))
+                if state.past.heartbeats:
+                    yield Step(node, ("heartbeat", 0))
         for message in state.in_flight:
             receiver = self.node_states.ways[message][1]
             yield Step(receiver, ("deliver", message))
@@ -183,20 +196,25 @@ class World:
             return None
         in_flight += [each for each in sent if each not in in_flight]
         kept = tuple(sorted(in_flight[-self.bounds.in_flight_max :]))
-        return State(state.nodes, kept, state.past), broken
+        past = state.past
+        if kind == "crash":
+            past = past._replace(crashes=past.crashes - 1)
+        elif kind == "heartbeat":
+            past = past._replace(heartbeats=past.heartbeats - 1)
+        return State(state.nodes, kept, past), broken
 
     def key(self, state: State) -> tuple[object, ...]:
         """Return what is equal for states that differ only in who is who."""
         nodes = [self.node_states.node_names[number] for number in state.nodes]
         messages = [self.node_states.message_names[number] for number in state.in_flight]
-        leaders, committed = state.past
+        leaders, rest = state.past.leaders, state.past[1:]
         return min(
             [
                 (
                     tuple([nodes[old][number] for old in olds]),
                     tuple(sorted([names[number] for names in messages])),
                     tuple([(term, news[node]) for term, node in leaders]),
-                    committed,
+                    rest,
                 )
                 for number, (olds, news) in enumerate(self.node_states.renamings)
             ]
@@ -228,7 +246,7 @@ class World:
                     f"{name} leads term {after.term} without all of the {len(wanted)} entries "
                     "that leaders of earlier terms have committed",
                 )
-            past = Past(tuple(sorted((*past.leaders, (after.term, node)))), past.committed)
+            past = past._replace(leaders=tuple(sorted((*past.leaders, (after.term, node)))))
         if after.log != before.log:
             broken = broken or self._judge_matching(nodes, node)
         if after.commit_index > before.commit_index:
@@ -239,7 +257,7 @@ class World:
             elif after.is_leader:
                 broken = broken or self._judge_commit(nodes, node)
             more = tuple((entry, after.term) for entry in committed[known:])
-            past = Past(past.leaders, past.committed + more)
+            past = past._replace(committed=past.committed + more)
         return State(nodes, state.in_flight, past), broken
 
     def _judge_matching(self, nodes: tuple[int, ...], node: int) -> Broken | None:
