@@ -30,7 +30,7 @@ class _Transfer:
 
 
 class Leader:
-    """A replica that leads `term`, from `begin` to `end`. The messages given to it are of this term."""
+    """A replica that leads one term, from `begin` to `end`. It is given messages of that term."""
 
     def __init__(self, replica: Replica) -> None:
         self.term = replica.current_term

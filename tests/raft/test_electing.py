@@ -9,7 +9,7 @@ from raft.election import Role
 from raft.member import MAX_TERM, DropReason
 from raft.message import Message, MessageType
 from tests.raft.cluster import Cluster, Envelope
-from tests.raft.disks import MemoryFilesystem
+from tests.raft.disks import Disk, MemoryFilesystem
 from tests.raft.journal import open_node
 
 
@@ -263,6 +263,30 @@ def test_a_term_that_no_group_reaches_is_not_believed(kind: MessageType) -> None
     assert (cluster.leaders(), cluster.leader.current_term) == ([1], 2)
 
 
+REQUESTS = [
+    MessageType.APPEND_ENTRIES,
+    MessageType.REQUEST_VOTE,
+    MessageType.INSTALL_SNAPSHOT,
+    MessageType.PRE_VOTE,
+]
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_nobody_asks_for_anything_in_term_0(kind: MessageType) -> None:
+    node, _ = open_node(MemoryFilesystem(Disk()))
+    node.step(Message(7, kind, 9, 0))
+    assert node.dropped_messages == {DropReason.MALFORMED: 1}
+    assert (node.leader_id, node.take_effects()) == (None, [])
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_node_0_is_nobody(kind: MessageType) -> None:
+    cluster = Cluster()
+    cluster.deliver(Envelope(0, 2, Message(7, kind, 0, 5)))
+    assert cluster.nodes[2].dropped_messages == {DropReason.MALFORMED: 1}
+    assert (cluster.nodes[2].current_term, cluster.sent) == (1, [])
+
+
 def test_a_leader_of_an_earlier_term_is_told_the_term() -> None:
     cluster = Cluster()
     cluster.elect(1)
@@ -312,8 +336,7 @@ def test_answers_of_a_quorum_that_came_before_do_not_count_again() -> None:
 
 
 def test_a_node_without_a_configuration_says_nothing() -> None:
-    cluster = Cluster()
-    node, _ = open_node(MemoryFilesystem(cluster.disks.setdefault(9, type(cluster.disks[1])())))
+    node, _ = open_node(MemoryFilesystem(Disk()))
     for _ in range(100):
         node.tick()
     assert [effect for effect in node.take_effects() if isinstance(effect, SendMessage)] == []

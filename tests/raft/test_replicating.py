@@ -10,9 +10,13 @@ from raft.errors import NotLeaderError
 from raft.log_entry import EntryType, LogEntry
 from raft.member import DropReason
 from raft.message import Message, MessageType
+from raft.peer import PeerRole, encode_peers
 from tests.raft.cluster import Cluster, Envelope, peer
 from tests.raft.disks import Disk, MemoryFilesystem
 from tests.raft.journal import open_node
+
+
+NO_VOTER = encode_peers([peer(3, PeerRole.LEARNER)])
 
 
 def append_entries(
@@ -423,6 +427,7 @@ def test_entries_are_applied_once_and_told_once() -> None:
         append_entries(2, (1, 2), [entry(2, 1)]),
         append_entries(2, (1, 1), [entry(2, 2), LogEntry(2, 3, EntryType.CONFIGURATION, b"?")]),
         append_entries(2, (1, 1), [LogEntry(2, 2, EntryType.CONFIGURATION, bytes(4))]),
+        append_entries(2, (1, 1), [LogEntry(2, 2, EntryType.CONFIGURATION, NO_VOTER)]),
         dataclasses.replace(append_entries(2, (1, 1), [entry(2, 2)]), entries_count=2),
         dataclasses.replace(append_entries(2, (1, 1), [entry(2, 2)]), entries_count=0),
     ],

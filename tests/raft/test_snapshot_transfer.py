@@ -14,7 +14,7 @@ from raft.log_entry import EntryType, LogEntry
 from raft.member import DropReason
 from raft.message import Message, MessageType
 from raft.node import Node
-from raft.peer import encode_peers
+from raft.peer import PeerRole, encode_peers
 from raft.replication import Progress
 from tests.raft.cluster import Cluster, Envelope, peer
 from tests.raft.disks import Disk, MemoryFilesystem, Operation, WatchedFilesystem
@@ -365,6 +365,20 @@ def test_a_snapshot_taken_meanwhile_does_not_disturb_the_transfer(position: int)
     installed = [one.index for one in cluster.effects[3] if isinstance(one, SnapshotInstalled)]
     assert installed == [23, 24]
     assert cluster.nodes[3].dropped_messages == {}
+
+
+@pytest.mark.parametrize(
+    ("term", "role"), [(3, PeerRole.VOTER), (0, PeerRole.VOTER), (2, PeerRole.LEARNER)]
+)
+def test_a_snapshot_that_no_leader_could_have_is_dropped(term: int, role: PeerRole) -> None:
+    cluster = Cluster()
+    peers = encode_peers([peer(3, role)])
+    stream = struct.pack("<QQI", 50, term, len(peers)) + peers
+    message = install(50, term, leader_term=2)
+    message = dataclasses.replace(message, data=stream, last_log_term=len(stream))
+    cluster.deliver(Envelope(1, 3, message))
+    assert cluster.nodes[3].dropped_messages == {DropReason.MALFORMED: 1}
+    assert cluster.nodes[3].snapshot_index == 0
 
 
 def test_a_snapshot_taken_by_the_receiver_ends_what_was_coming_in() -> None:
