@@ -15,7 +15,6 @@ from tests.raft.cluster import Cluster, Envelope, peer
 from tests.raft.disks import Disk, MemoryFilesystem
 from tests.raft.journal import open_node
 
-
 NO_VOTER = encode_peers([peer(3, PeerRole.LEARNER)])
 
 
