@@ -23,7 +23,10 @@ _RANGES = {
     "snapshot_chunk_bytes": (1, _U32_MAX),
     "max_message_payload_bytes": (22, _U32_MAX),  # an entry of one byte; the wire's size is a u32
     "max_segment_bytes": (1, _U64_MAX),
+    "max_appends_in_flight": (1, _U32_MAX),
+    "trailing_entries": (0, _U64_MAX),
 }
+_FLAGS = ("pre_vote", "promote_learners", "repair_from_peers")
 _OPTIONAL_RANGES = {
     "snapshot_threshold_entries": (1, _U64_MAX),
     "random_seed": (0, _U64_MAX),
@@ -45,10 +48,17 @@ class Config:
         snapshot_chunk_bytes: a snapshot's bytes in one InstallSnapshot.
         max_message_payload_bytes: a message with more data is refused before it is read.
         max_segment_bytes: a log file of this size or more is followed by a new one.
+        max_appends_in_flight: AppendEntries with entries that a leader sends to one peer without
+            waiting for an answer.
         snapshot_threshold_entries: a snapshot is taken when this many entries have been applied
             since the last one; None takes them only by hand.
+        trailing_entries: kept in memory below a snapshot, for peers that lag no further than that.
         random_seed: makes the election timeouts reproducible; None draws a seed.
         pre_vote: ask before raising the term (Ongaro 2014, section 9.6).
+        promote_learners: a leader makes a learner a voter as soon as it has caught up.
+        repair_from_peers: open a directory whose log or snapshot is damaged, give up what cannot be
+            read, and take no part in votes until a leader has replaced it. Of use only where there
+            are other voters; without it such a directory is refused, and nothing is changed.
 
     Raises:
         ConfigError: a field is out of its range, or contradicts another; the text names the field
@@ -64,9 +74,13 @@ class Config:
     snapshot_chunk_bytes: int = 2**20
     max_message_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     max_segment_bytes: int = 64 * 2**20
+    max_appends_in_flight: int = 64
     snapshot_threshold_entries: int | None = 10_000
+    trailing_entries: int = 1000
     random_seed: int | None = None
     pre_vote: bool = True
+    promote_learners: bool = True
+    repair_from_peers: bool = False
 
     def __post_init__(self) -> None:
         for name, (least, greatest) in _RANGES.items():
@@ -74,8 +88,9 @@ class Config:
         for name, (least, greatest) in _OPTIONAL_RANGES.items():
             if getattr(self, name) is not None:
                 _check_range(name, getattr(self, name), least, greatest)
-        if not isinstance(self.pre_vote, bool):
-            raise ConfigError("pre_vote is not a bool; set it to True or False")
+        for name in _FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is not a bool; set it to True or False")
         if self.election_timeout_ticks_min > self.election_timeout_ticks_max:
             raise ConfigError(
                 "election_timeout_ticks_min is above election_timeout_ticks_max; "

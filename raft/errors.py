@@ -20,6 +20,9 @@
         ├── NotBootstrappedError          the group has no first configuration yet
         ├── AlreadyBootstrappedError      the node has a log or a configuration already
         ├── CommandTooLargeError          it would not fit into a message
+        ├── MembershipError               the change makes no sense in this configuration
+        ├── ChangePendingError            an earlier entry has to be committed first
+        ├── TransferPendingError          leadership is being handed to another node
         └── StoppedError                  the node has stopped and takes nothing any more
 
 Every strict prefix of a valid encoding raises TruncatedError and every extension of one raises
@@ -128,6 +131,18 @@ class AlreadyBootstrappedError(ProposalError):
 
 class CommandTooLargeError(ProposalError):
     """The command would not fit into a message."""
+
+
+class MembershipError(ProposalError):
+    """The change makes no sense here: an unknown peer, a known one, the last voter, the leader."""
+
+
+class ChangePendingError(ProposalError):
+    """The last configuration, or the leader's first entry, is not committed yet. Try again."""
+
+
+class TransferPendingError(ProposalError):
+    """Leadership is being handed to another node. Try there, or here again if that fails."""
 
 
 class StoppedError(ProposalError):

@@ -15,7 +15,7 @@ from raft.errors import DirectoryLockedError, DiskError
 
 
 class File(Protocol):
-    """An open file. Offsets and sizes are in bytes."""
+    """An open file: it stays the same one whatever becomes of its name. Offsets are in bytes."""
 
     def size(self) -> int:
         """Say how long the file is."""

@@ -9,7 +9,7 @@ what the disk holds.
 from collections.abc import Sequence
 
 from raft.filesystem import File, Filesystem
-from raft.log_entry import LogEntry
+from raft.log_entry import ENTRY_HEADER_BYTES, LogEntry
 from raft.preamble import checksum_seed
 from raft.segment import (
     HEADER_PREVIOUS_CRC_OFFSET,
@@ -23,7 +23,9 @@ from raft.segment import (
 
 
 class Log:
-    """The entries above the snapshot, in memory and in segments.
+    """The entries above the snapshot, in memory and in segments, and some below it in memory alone.
+
+    Those below are for peers that lag a little: without them each would need the whole snapshot.
 
     Args:
         filesystem: the locked data directory.
@@ -52,8 +54,9 @@ class Log:
         self._directory_id = directory_id
         self._seed = checksum_seed(directory_id)
         self._max_segment_bytes = max_segment_bytes
-        self._snapshot_index = snapshot_index
-        self._snapshot_term = snapshot_term
+        # The entry before the first in memory: the snapshot's last one, or one below it.
+        self._base_index = snapshot_index
+        self._base_term = snapshot_term
         self._segments = segments
         self._entries = entries
         self._last_crc = last_crc
@@ -65,33 +68,49 @@ class Log:
     @property
     def first_index(self) -> int:
         """The index of the first entry that can be read; `last_index + 1` where there is none."""
-        return self._snapshot_index + 1
+        return self._base_index + 1
 
     @property
     def last_index(self) -> int:
         """The index of the last entry, or the snapshot's. It is durable."""
-        return self._snapshot_index + len(self._entries)
+        return self._base_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
         """The term of the last entry, or the snapshot's (0 in an empty log)."""
-        return self._entries[-1].term if self._entries else self._snapshot_term
+        return self._entries[-1].term if self._entries else self._base_term
 
     def term(self, index: int) -> int | None:
         """Say of which term the entry is; None where it is not in the log, or not any more."""
-        if index == self._snapshot_index:
-            return self._snapshot_term
-        position = index - self._snapshot_index - 1
+        if index == self._base_index:
+            return self._base_term
+        position = index - self._base_index - 1
         return self._entries[position].term if 0 <= position < len(self._entries) else None
 
     def entry(self, index: int) -> LogEntry:
         """Return one entry, from `first_index` to `last_index`."""
-        assert self._snapshot_index < index <= self.last_index
-        return self._entries[index - self._snapshot_index - 1]
+        assert self._base_index < index <= self.last_index
+        return self._entries[index - self._base_index - 1]
 
     def entries(self) -> Sequence[LogEntry]:
         """Return all entries, from `first_index` to `last_index`."""
         return self._entries
+
+    def batch(self, first_index: int, max_bytes: int) -> list[LogEntry]:
+        """Return the entries from `first_index` on that take no more than `max_bytes` on the wire.
+
+        One that takes more by itself is returned alone. Empty above `last_index`.
+        """
+        start = first_index - self._base_index - 1
+        assert start >= 0
+        end = start
+        size = 0
+        while end < len(self._entries):
+            size += ENTRY_HEADER_BYTES + len(self._entries[end].data)
+            if size > max_bytes and end > start:
+                break
+            end += 1
+        return self._entries[start:end]
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append a batch that follows `last_index`; when this returns it is durable.
@@ -118,10 +137,10 @@ class Log:
 
         What says that they were durable - the metadata - must have been lowered before.
         """
-        assert self._snapshot_index <= index
+        assert self._base_index <= index
         while self._segments and self._segments[-1] > index + 1:
             self._drop_last_segment()
-        removed = self._entries[index - self._snapshot_index :]
+        removed = self._entries[index - self._base_index :]
         if removed:
             assert self._file is not None
             end = self._file_bytes - sum(RECORD_BYTES + len(entry.data) for entry in removed)
@@ -130,24 +149,39 @@ class Log:
             self._file.truncate(end)
             self._file.sync()
             self._file_bytes = end
-            del self._entries[index - self._snapshot_index :]
+            del self._entries[index - self._base_index :]
 
-    def compact(self, index: int) -> None:
-        """Forget the entries up to `index`, for which a durable snapshot stands now.
+    def compact(self, index: int, keep: int) -> None:
+        """Forget the entries up to `index`, but for `keep`: a durable snapshot stands for them now.
 
         Segments without any other entry are removed, oldest first, but never the last one.
         """
-        term = self.term(index)
-        assert term is not None
-        del self._entries[: index - self._snapshot_index]
-        self._snapshot_index = index
-        self._snapshot_term = term
+        base_index = max(self._base_index, index - keep)
+        base_term = self.term(base_index)
+        assert base_term is not None
+        del self._entries[: base_index - self._base_index]
+        self._base_index = base_index
+        self._base_term = base_term
         removed = False
         while len(self._segments) > 1 and self._segments[1] <= index + 1:
             self._filesystem.unlink(segment_name(self._segments.pop(0)))
             removed = True
         if removed:
             self._filesystem.sync()
+
+    def reset(self, index: int, term: int) -> None:
+        """Forget every entry: a durable snapshot of `index` stands for another log than this.
+
+        What says that they were durable - the metadata - must have been lowered before.
+        """
+        self.close()
+        while self._segments:
+            self._filesystem.unlink(segment_name(self._segments.pop()))
+            self._filesystem.sync()
+        self._entries = []
+        self._base_index = index
+        self._base_term = term
+        self._last_crc = self._seed
 
     def close(self) -> None:
         """Close the file that is open."""
@@ -180,7 +214,7 @@ class Log:
         first_index = self._segments.pop()
         self._filesystem.unlink(segment_name(first_index))
         self._filesystem.sync()
-        del self._entries[first_index - self._snapshot_index - 1 :]
+        del self._entries[first_index - self._base_index - 1 :]
         self._open_last_segment()
 
     @staticmethod

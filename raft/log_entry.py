@@ -21,6 +21,8 @@ from raft.peer import Peer, decode_peers
 
 _HEADER = struct.Struct("<QQBI")
 
+ENTRY_HEADER_BYTES = _HEADER.size
+
 
 class EntryType(IntEnum):
     """What an entry's data is: the application's command, a peer list, or nothing."""

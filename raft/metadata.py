@@ -15,6 +15,9 @@ from raft.preamble import PREAMBLE_BYTES, encode_preamble, has_magic
 
 METADATA_NAME = "metadata"
 
+# In the place of a durable index: the log lacks entries that the node has held, or may have held.
+INCOMPLETE = 2**64 - 1
+
 _MAGIC = b"RAFTMETA"
 _BODY = struct.Struct(f"<{PREAMBLE_BYTES}sQQQQBQQ")
 _CRC = struct.Struct("<I")
@@ -25,7 +28,8 @@ class Metadata:
     """What is durable beside the log. All numbers are u64; `voted_for` is None without a vote.
 
     `durable_index` is the largest index that was durable in the log when this was written: a log
-    that ends below it, and below the snapshot, has lost entries.
+    that ends below it, and below the snapshot, has lost entries. `INCOMPLETE` stands there as long
+    as that is known and is being repaired.
     """
 
     directory_id: int
@@ -34,6 +38,11 @@ class Metadata:
     current_term: int = 0
     voted_for: int | None = None
     durable_index: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the log holds all that this node has ever acknowledged."""
+        return self.durable_index != INCOMPLETE
 
     @classmethod
     def read(cls, filesystem: Filesystem) -> Self:

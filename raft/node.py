@@ -10,53 +10,46 @@ command, and after each call does what `take_effects` says, in order. Calls come
 
 An exception in the middle of a call, the disk's or the state machine's, stops the node: what is on
 the disk is then known only to a recovery, which is what the next `Node` on that directory does.
-This version runs groups of a single voter; whoever else asks it for a vote is refused.
+
+    node.py         what the caller sees
+    member.py       the protocol: terms, votes, who leads
+    leader.py       replicating, committing, reading, changing the members: while it leads
+    follower.py     storing, committing, installing a snapshot: while another does
+    replica.py      what there is in either case: storage, members, state machine
 """
 
 import os
 from collections import Counter
 from collections.abc import Sequence
-from enum import Enum
 from types import TracebackType
 from typing import Self
 
 from raft.config import Config
-from raft.effects import Applied, Effect, RoleChanged, SendMessage
-from raft.election import Election, Role
+from raft.effects import Effect
+from raft.election import Role
 from raft.errors import (
     AlreadyBootstrappedError,
     CommandTooLargeError,
     ConfigError,
+    MembershipError,
     NotLeaderError,
     ProposalError,
     StoppedError,
 )
 from raft.filesystem import Filesystem, LocalFilesystem
-from raft.log_entry import EntryType, LogEntry
-from raft.membership import Membership
-from raft.message import Message, MessageType
-from raft.peer import Peer, PeerRole, encode_peers
+from raft.leader import Leader
+from raft.log_entry import ENTRY_HEADER_BYTES, EntryType, LogEntry
+from raft.member import DropReason, Member
+from raft.membership import check_first, with_learner, with_voter, without
+from raft.message import Message
+from raft.peer import Peer, encode_peers
 from raft.recovery import Recovery
-from raft.replication import Replication
+from raft.replica import Replica
 from raft.state_machine import StateMachine
 from raft.storage import Storage
 
 # That of the first configuration, so that every node bootstrapped alike has the same first entry.
 BOOTSTRAP_TERM = 1
-
-_ENTRY_HEADER_BYTES = len(LogEntry(0, 0).encode())
-_REFUSALS = {
-    MessageType.REQUEST_VOTE: MessageType.REQUEST_VOTE_RESPONSE,
-    MessageType.PRE_VOTE: MessageType.PRE_VOTE_RESPONSE,
-}
-
-
-class DropReason(Enum):
-    """Why a message was dropped without any other effect than being counted."""
-
-    OTHER_GROUP = "other group"
-    NOT_A_MEMBER = "not a member"
-    FROM_ITSELF = "from itself"
 
 
 class Node:
@@ -83,27 +76,14 @@ class Node:
         if isinstance(directory, str | os.PathLike):
             directory = LocalFilesystem(directory)
         self._config = config
-        self._state_machine = state_machine
         self._storage = Storage(directory, config)
         self._stop_on_failure = _StopOnFailure()
-        self._election = Election(config)
-        self._replication = Replication()
-        self._effects: list[Effect] = []
-        self.dropped_messages: Counter[DropReason] = Counter()
         try:
-            snapshot = self._storage.snapshot
-            self._membership = Membership(0, ())
-            self._commit_index = self._last_applied = 0
-            if snapshot is not None:
-                self._membership = Membership(snapshot.index, snapshot.peers)
-                self._commit_index = self._last_applied = snapshot.index
-                state_machine.restore(self._storage.snapshot_chunks())
-            for entry in self._storage.log.entries():
-                if entry.type is EntryType.CONFIGURATION:
-                    self._membership.store(entry.index, entry.peers())
+            self._replica = Replica(config, state_machine, self._storage)
         except BaseException:
             self._storage.close()
             raise
+        self._member = Member(self._replica)
 
     # What the node is.
 
@@ -115,17 +95,17 @@ class Node:
     @property
     def role(self) -> Role:
         """What it is in its current term."""
-        return self._election.role
+        return self._member.election.role
 
     @property
     def is_leader(self) -> bool:
         """Whether it takes proposals."""
-        return self._election.role is Role.LEADER
+        return self._member.leader is not None
 
     @property
     def leader_id(self) -> int | None:
         """The leader that it knows of."""
-        return self._election.leader_id
+        return self._member.election.leader_id
 
     @property
     def current_term(self) -> int:
@@ -140,7 +120,7 @@ class Node:
     @property
     def peers(self) -> tuple[Peer, ...]:
         """The configuration in effect; empty before a bootstrap."""
-        return self._membership.peers
+        return self._replica.membership.peers
 
     @property
     def first_index(self) -> int:
@@ -160,80 +140,98 @@ class Node:
     @property
     def snapshot_index(self) -> int:
         """The index of the last entry that its snapshot stands for, 0 without one."""
-        return self._storage.log.first_index - 1
+        return self._replica.snapshot_index
 
     @property
     def commit_index(self) -> int:
         """Up to where it knows the log to be committed. Not durable: found anew after a restart."""
-        return self._commit_index
+        return self._replica.commit_index
 
     @property
     def last_applied(self) -> int:
         """Up to where the state machine has been brought."""
-        return self._last_applied
+        return self._replica.last_applied
 
     @property
     def recovery(self) -> Recovery:
         """What was found at the end of the log when the directory was opened."""
         return self._storage.recovery
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether its log holds all that it has ever acknowledged. If not, it votes for nobody."""
+        return self._storage.metadata.is_complete
+
+    @property
+    def transfer_target(self) -> int | None:
+        """Whom it is handing leadership to."""
+        return self._member.leader.transfer_target if self._member.leader else None
+
+    @property
+    def dropped_messages(self) -> Counter[DropReason]:
+        """How many messages had no effect, and why."""
+        return self._member.dropped_messages
+
+    def entry(self, index: int) -> LogEntry:
+        """Return one entry of the log, from `first_index` to `last_index`."""
+        return self._storage.log.entry(index)
+
+    def term(self, index: int) -> int | None:
+        """Say of which term an entry is, also the snapshot's last one; None where that is gone."""
+        return self._storage.log.term(index)
+
+    def match_index(self, peer_id: int) -> int | None:
+        """Say up to where a leader knows a node to hold the log; None of one that does not lead."""
+        leader = self._member.leader
+        return leader.replication.match_index(peer_id) if leader else None
+
+    def next_index(self, peer_id: int) -> int | None:
+        """Say which entry a leader sends a peer next; None where it sends none."""
+        leader = self._member.leader
+        progress = leader.replication.peers.get(peer_id) if leader else None
+        return progress.next_index if progress else None
+
     # What it can be asked.
 
     def bootstrap(self, peers: Sequence[Peer]) -> None:
-        """Give a new group its first configuration: this node as its only voter.
+        """Give a new group its first configuration, the same on each of its first members.
 
-        It is durable when this returns. Works once, on a node without any log.
+        It is durable when this returns. Works once, on a node without any log. Never do it to a
+        member of a group that has lost its disk: it would vote as if it had promised nothing.
 
         Raises:
             AlreadyBootstrappedError: it has a log or a configuration. Nothing was changed.
-            ConfigError: the configuration is not one that this version can run.
+            ConfigError: the configuration lacks this node, or a voter, or lists one twice.
         """
         with self._stop_on_failure:
             if self.last_index or self.peers:
                 raise AlreadyBootstrappedError(f"the log reaches to index {self.last_index}")
-            if [(peer.id, peer.role) for peer in peers] != [(self.node_id, PeerRole.VOTER)]:
-                raise ConfigError(
-                    f"this version runs groups of a single voter: "
-                    f"peers must be node {self.node_id} alone, as a voter"
-                )
+            check_first(peers, self.node_id)
             data = encode_peers(peers)
             if self.current_term < BOOTSTRAP_TERM:
                 self._storage.save_term(BOOTSTRAP_TERM, None)
-            entry = LogEntry(BOOTSTRAP_TERM, 1, EntryType.CONFIGURATION, data)
-            self._storage.append([entry])
-            self._membership.store(entry.index, tuple(peers))
+            self._replica.append([LogEntry(BOOTSTRAP_TERM, 1, EntryType.CONFIGURATION, data)])
 
     def tick(self) -> None:
         """Let one tick of time pass."""
         with self._stop_on_failure:
-            if self.node_id in self._membership.voters and self._election.tick():
-                self._campaign()
+            self._member.tick()
 
     def step(self, message: Message) -> None:
-        """Take a message in.
-
-        Nothing in it changes the state of a single voter. One that asks for a vote is refused, with
-        this node's term and not the sender's; any other is dropped and counted.
-        """
+        """Take a message in. One that is not for this node, or makes no sense, is only counted."""
         with self._stop_on_failure:
-            if message.group_id != self._config.group_id:
-                self.dropped_messages[DropReason.OTHER_GROUP] += 1
-            elif message.sender == self.node_id:
-                self.dropped_messages[DropReason.FROM_ITSELF] += 1
-            # Whoever else sends is no member: this group is this node alone.
-            elif refusal := _REFUSALS.get(message.type):
-                self._send(message.sender, refusal)
-            else:
-                self.dropped_messages[DropReason.NOT_A_MEMBER] += 1
+            self._member.step(message)
 
     def propose(self, command: bytes) -> int:
-        """Append a command to the log and say at which index; durable when this returns.
+        """Append a command to the log and say at which index; durable here when this returns.
 
-        `Applied` tells when it has been applied, at this index and in the current term.
+        `Applied` tells when it has been committed and applied, at this index and in the current
+        term. Another term's entry at that index says that this one is lost.
 
         Raises:
             NotLeaderError: only the leader takes commands.
             CommandTooLargeError: no message could carry it.
+            TransferPendingError: leadership is being handed over.
         """
         return self.propose_many((command,)).start
 
@@ -243,24 +241,85 @@ class Node:
         Raises:
             NotLeaderError: only the leader takes commands.
             CommandTooLargeError: no message could carry one of them; none is taken.
+            TransferPendingError: leadership is being handed over.
         """
         with self._stop_on_failure:
-            if self._election.role is not Role.LEADER:
-                raise NotLeaderError(self._election.leader_id)
-            limit = self._config.max_message_payload_bytes - _ENTRY_HEADER_BYTES
+            leader = self._leader()
+            limit = self._config.max_message_payload_bytes - ENTRY_HEADER_BYTES
             for command in commands:
                 if len(command) > limit:
                     raise CommandTooLargeError(f"{len(command)} bytes; {limit} are permitted")
             first = self._storage.log.last_index + 1
             if commands:
-                term = self._storage.metadata.current_term
-                self._append(
-                    [
-                        LogEntry(term, index, EntryType.NORMAL, command)
-                        for index, command in enumerate(commands, first)
-                    ]
-                )
+                leader.propose(commands)
             return range(first, first + len(commands))
+
+    def add_peer(self, peer: Peer) -> int:
+        """Make a node a member, as a learner whatever its role; say at which index.
+
+        This and the other changes are in effect at once, and done when `ConfigurationChanged` says
+        that they are committed. Unless `Config.promote_learners` is off, a learner that has caught
+        up becomes a voter by itself.
+
+        Raises:
+            NotLeaderError: only the leader changes the members.
+            MembershipError: it is a member.
+            ChangePendingError: an earlier entry has to be committed first.
+            TransferPendingError: leadership is being handed over.
+        """
+        with self._stop_on_failure:
+            return self._leader().change(with_learner(self.peers, peer))
+
+    def promote(self, peer_id: int) -> int:
+        """Make a learner a voter; say at which index.
+
+        Raises:
+            NotLeaderError, ChangePendingError, TransferPendingError: as `add_peer`.
+            MembershipError: it is no learner.
+        """
+        with self._stop_on_failure:
+            return self._leader().change(with_voter(self.peers, peer_id))
+
+    def remove_peer(self, peer_id: int) -> int:
+        """Make a node a member no more; say at which index.
+
+        It keeps its vote and its log: added again in the same term, it does not vote twice.
+
+        Raises:
+            NotLeaderError, ChangePendingError, TransferPendingError: as `add_peer`.
+            MembershipError: it is no member, or this leader, or the last voter.
+        """
+        with self._stop_on_failure:
+            leader = self._leader()
+            peers = without(self.peers, peer_id)
+            if peer_id == self.node_id:
+                raise MembershipError("a leader does not remove itself: hand leadership over first")
+            return leader.change(peers)
+
+    def read_index(self, context: object) -> None:
+        """Ask for a linearizable read of the state machine.
+
+        `ReadReady` with this context says that the state machine may be read now, `ReadAborted`
+        that it may not: this node leads no more.
+
+        Raises:
+            NotLeaderError: only the leader can tell.
+        """
+        with self._stop_on_failure:
+            self._leader().read(context)
+
+    def transfer_leadership(self, peer_id: int) -> None:
+        """Hand leadership to a voter. Until that is done, or has failed, no proposal is taken.
+
+        `RoleChanged` tells when it is done; `transfer_target` is None when it has failed, after an
+        election timeout at most.
+
+        Raises:
+            NotLeaderError: only the leader can.
+            MembershipError: it is no other voter.
+        """
+        with self._stop_on_failure:
+            self._leader().transfer(peer_id)
 
     def take_snapshot(self) -> int:
         """Replace the snapshot by one of what is applied, and compact the log; say its index.
@@ -268,11 +327,7 @@ class Node:
         Where nothing was applied since the last one, that one stays.
         """
         with self._stop_on_failure:
-            if self._last_applied > self.snapshot_index:
-                index = self._last_applied
-                peers = self._membership.as_of(index)
-                self._storage.save_snapshot(index, peers, self._state_machine.snapshot())
-                self._membership.compact(index)
+            self._replica.take_snapshot()
             return self.snapshot_index
 
     def take_effects(self) -> list[Effect]:
@@ -280,7 +335,7 @@ class Node:
 
         Those from before a failure are good: what they reveal is durable.
         """
-        effects, self._effects = self._effects, []
+        effects, self._replica.effects = self._replica.effects, []
         return effects
 
     def close(self) -> None:
@@ -297,7 +352,10 @@ class Node:
                 self._stop_on_failure.stopped = True
                 self._storage.pin()
         finally:
-            self._storage.close()
+            try:
+                self._member.close()
+            finally:
+                self._storage.close()
 
     def __enter__(self) -> Self:
         return self
@@ -310,54 +368,11 @@ class Node:
     ) -> None:
         self.close()
 
-    # What it does.
-
-    def _campaign(self) -> None:
-        """Enter the next term and vote for itself (Raft paper, section 5.2)."""
-        self._storage.save_term(self.current_term + 1, self.node_id)
-        self._election.campaign()
-        self._effects.append(RoleChanged(Role.CANDIDATE, self.current_term))
-        if self._membership.is_quorum(self._election.votes):
-            self._lead()
-
-    def _lead(self) -> None:
-        """Lead, and append an entry of this term, which commits those before it (section 8)."""
-        self._election.lead()
-        self._replication = Replication()
-        self._effects.append(RoleChanged(Role.LEADER, self.current_term))
-        self._append([LogEntry(self.current_term, self.last_index + 1, EntryType.NOOP)])
-
-    def _append(self, entries: list[LogEntry]) -> None:
-        """Store a batch as the leader, and commit what a quorum has stored with it."""
-        self._storage.append(entries)
-        self._replication.stored(self._config.node_id, self._storage.log.last_index)
-        self._commit()
-
-    def _commit(self) -> None:
-        """Commit what a quorum has stored, if it ends in an entry of this term (section 5.4.2)."""
-        index = self._replication.quorum_index(self._membership.voters)
-        term = self._storage.metadata.current_term
-        if index > self._commit_index and self._storage.log.term(index) == term:
-            self._commit_index = index
-            self._apply()
-
-    def _apply(self) -> None:
-        """Apply what is committed, in order, each entry once."""
-        log = self._storage.log
-        while self._last_applied < self._commit_index:
-            index = self._last_applied + 1
-            entry = log.entry(index)
-            if entry.type is EntryType.NORMAL:
-                result = self._state_machine.apply(index, entry.data)
-                self._effects.append(Applied(index, entry.term, result))
-            self._last_applied = index
-        threshold = self._config.snapshot_threshold_entries
-        if threshold is not None and self._last_applied - self.snapshot_index >= threshold:
-            self.take_snapshot()
-
-    def _send(self, receiver: int, kind: MessageType) -> None:
-        message = Message(self._config.group_id, kind, self.node_id, self.current_term)
-        self._effects.append(SendMessage(receiver, message))
+    def _leader(self) -> Leader:
+        leader = self._member.leader
+        if leader is None:
+            raise NotLeaderError(self.leader_id)
+        return leader
 
 
 class _StopOnFailure:

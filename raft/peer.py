@@ -136,3 +136,8 @@ def decode_peers(data: bytes | bytearray | memoryview) -> tuple[Peer, ...]:
     if offset != len(data):
         raise TrailingBytesError(f"{len(data) - offset} bytes follow the peer list")
     return tuple(peers.values())
+
+
+def has_voter(peers: Iterable[Peer]) -> bool:
+    """Say whether a group with these members could decide anything."""
+    return any(peer.role is PeerRole.VOTER for peer in peers)

@@ -1,4 +1,4 @@
-"""What a data directory holds after whatever happened to it: steps 1 to 7 of docs/formats.md.
+"""What a data directory holds after whatever happened to it: docs/formats.md, 'Recovery'.
 
 In: a locked directory. Out: its metadata, its snapshot, its log, and what had to be dropped. All
 verdicts are reached before anything but left-over temporaries is changed, and every change made
@@ -6,14 +6,14 @@ here may itself be cut short by a crash: the next recovery comes to the same res
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from raft.errors import CorruptionError, WrongDirectoryError
 from raft.filesystem import Filesystem, read_all
 from raft.log_entry import LogEntry
-from raft.metadata import METADATA_NAME, Metadata
+from raft.metadata import INCOMPLETE, METADATA_NAME, Metadata
 from raft.preamble import checksum_seed
 from raft.segment import (
     RECORD_BYTES,
@@ -34,10 +34,11 @@ class Recovery:
 
     `tail` is clean where nothing was dropped; torn where the file ended inside of what was being
     written; ambiguous where the last batch was complete in length and wrong in content, which may
-    be an unfinished write or rot. `reason` says what was wrong, empty for a clean tail.
+    be an unfinished write or rot; corrupt where something durable was lost and given up, for a
+    leader to replace. `reason` says what was wrong, empty for a clean tail.
     """
 
-    tail: Literal["clean", "torn", "ambiguous"] = "clean"
+    tail: Literal["clean", "torn", "ambiguous", "corrupt"] = "clean"
     dropped_bytes: int = 0
     reason: str = ""
 
@@ -71,13 +72,19 @@ class _Survey:
     dropped_bytes: int = 0
 
 
-def recover(filesystem: Filesystem, group_id: int, node_id: int) -> Recovered | None:
+def recover(
+    filesystem: Filesystem, group_id: int, node_id: int, *, repair: bool
+) -> Recovered | None:
     """Bring a locked directory into a state to go on from, and read it; None where it is fresh.
+
+    With `repair`, a damaged log or snapshot is given up from where it is damaged, and the metadata
+    says so: see `_give_up`.
 
     Raises:
         WrongDirectoryError: it belongs to another node or group.
         UnsupportedFormatError: a later version wrote it.
-        CorruptionError: something that was durable cannot be read. Nothing was changed.
+        CorruptionError: something that was durable cannot be read, and cannot be repaired or is not
+            to be. Nothing was changed.
     """
     _remove_temporaries(filesystem)
     names = set(filesystem.names())
@@ -93,10 +100,22 @@ def recover(filesystem: Filesystem, group_id: int, node_id: int) -> Recovered | 
             f"{filesystem.path()} belongs to node {metadata.node_id} of group {metadata.group_id}, "
             f"this is node {node_id} of group {group_id}"
         )
-    snapshot = None
-    if SNAPSHOT_NAME in names:
-        snapshot = Snapshot.read(filesystem, metadata.directory_id)
-    return _recover_log(filesystem, metadata, snapshot, firsts)
+    snapshot, damage = _read_snapshot(filesystem, metadata, names, repair=repair)
+    return _recover_log(filesystem, metadata, snapshot, firsts, damage, repair=repair)
+
+
+def _read_snapshot(
+    filesystem: Filesystem, metadata: Metadata, names: Collection[str], *, repair: bool
+) -> tuple[Snapshot | None, CorruptionError | None]:
+    """Step 3. A snapshot that is to be repaired counts as none."""
+    if SNAPSHOT_NAME not in names:
+        return None, None
+    try:
+        return Snapshot.read(filesystem, metadata.directory_id), None
+    except CorruptionError as error:
+        if not repair:
+            raise
+        return None, error
 
 
 def _remove_temporaries(filesystem: Filesystem) -> None:
@@ -109,16 +128,27 @@ def _remove_temporaries(filesystem: Filesystem) -> None:
 
 
 def _recover_log(
-    filesystem: Filesystem, metadata: Metadata, snapshot: Snapshot | None, firsts: list[int]
+    filesystem: Filesystem,
+    metadata: Metadata,
+    snapshot: Snapshot | None,
+    firsts: list[int],
+    damage: CorruptionError | None,
+    *,
+    repair: bool,
 ) -> Recovered:
-    """Steps 4 to 7: read and judge everything, then change what has to be changed."""
+    """Steps 4 to 7: read and judge everything, then change what has to be changed.
+
+    `damage` is what is wrong with the snapshot, if it is to be repaired.
+    """
     base = Tail(0, 0, checksum_seed(metadata.directory_id))
     if snapshot:
         base = dataclasses.replace(base, index=snapshot.index, term=snapshot.term)
     covered = sum(following <= base.index + 1 for following in firsts[1:])
     kept = firsts[covered:]
     survey = _survey(filesystem, metadata, base, kept)
-    _refuse_corruption(survey, base.index)
+    damage = damage or _corruption(survey, base.index)
+    if damage and not repair:
+        raise damage
     good = [first for first, segment in zip(kept, survey.segments, strict=False) if segment.end]
     entries = [entry for segment in survey.segments for entry in segment.entries]
     last = survey.tail
@@ -128,12 +158,11 @@ def _recover_log(
         reason = f"its term is {metadata.current_term}, and the log ends in term {last.term}"
         raise CorruptionError(filesystem.path(METADATA_NAME), 40, None, reason)
 
+    if damage:
+        metadata = _give_up(filesystem, metadata, snapshot)
     for first in firsts[:covered]:
         filesystem.unlink(segment_name(first))
-    if metadata.durable_index > max(last.index, base.index):
-        # Only a log that the snapshot replaces has ended below: it must not be missed hereafter.
-        metadata = dataclasses.replace(metadata, durable_index=base.index)
-        metadata.write(filesystem)
+    metadata = _lower_durable_index(filesystem, metadata, max(last.index, base.index))
     for first in reversed(kept[len(good) :]):
         filesystem.unlink(segment_name(first))
         filesystem.sync()
@@ -144,14 +173,41 @@ def _recover_log(
     filesystem.sync()
     if good:
         del entries[: base.index + 1 - good[0]]
-    return Recovered(metadata, snapshot, good, entries, last.crc, _verdict(survey))
+    verdict = _verdict(survey, damage)
+    return Recovered(metadata, snapshot, good, entries, last.crc, verdict)
+
+
+def _lower_durable_index(filesystem: Filesystem, metadata: Metadata, last_index: int) -> Metadata:
+    """Step 6: only a log that the snapshot replaces has ended below, and is not to be missed."""
+    if metadata.is_complete and metadata.durable_index > last_index:
+        metadata = dataclasses.replace(metadata, durable_index=last_index)
+        metadata.write(filesystem)
+    return metadata
+
+
+def _give_up(filesystem: Filesystem, metadata: Metadata, snapshot: Snapshot | None) -> Metadata:
+    """Repair: write down, before anything is removed, that the log lacks what was acknowledged.
+
+    The node enters a term of its own, in which it has acknowledged nothing: a leader of that term
+    or a later one, whose own entry is committed, has all that was lost. What comes from an earlier
+    one, delayed, is refused.
+    """
+    term = metadata.current_term + 1
+    metadata = dataclasses.replace(
+        metadata, current_term=term, voted_for=None, durable_index=INCOMPLETE
+    )
+    metadata.write(filesystem)
+    if snapshot is None and SNAPSHOT_NAME in filesystem.names():
+        filesystem.unlink(SNAPSHOT_NAME)
+    return metadata
 
 
 def _survey(
     filesystem: Filesystem, metadata: Metadata, base: Tail, firsts: Iterable[int]
 ) -> _Survey:
     """Read the segments; `base` is where a log without any would end."""
-    survey = _Survey(base, filesystem.path(), max(metadata.durable_index, base.index))
+    durable_index = metadata.durable_index if metadata.is_complete else 0
+    survey = _Survey(base, filesystem.path(), max(durable_index, base.index))
     before: Tail | None = base
     for first in firsts:
         if not survey.segments and base.index > 0 and first <= base.index + 1:
@@ -177,7 +233,7 @@ def _survey(
     return survey
 
 
-def _refuse_corruption(survey: _Survey, snapshot_index: int) -> None:
+def _corruption(survey: _Survey, snapshot_index: int) -> CorruptionError | None:
     """Step 5: what is lost must lie above everything that was ever known to be durable."""
     flaw = survey.flaw
     if flaw is None:
@@ -185,8 +241,9 @@ def _refuse_corruption(survey: _Survey, snapshot_index: int) -> None:
         index = max(survey.tail.index, snapshot_index) + 1
         reason = f"the log ends here, but index {survey.durable_index} was durable"
         flaw = Flaw(survey.end, index, reason, torn=False)
-    if flaw.index <= survey.durable_index:
-        raise CorruptionError(survey.path, flaw.offset, flaw.index, flaw.reason)
+    if flaw.index > survey.durable_index:
+        return None
+    return CorruptionError(survey.path, flaw.offset, flaw.index, flaw.reason)
 
 
 def _agrees(survey: _Survey, snapshot: Tail) -> bool:
@@ -224,7 +281,9 @@ def _settle(filesystem: Filesystem, name: str, segment: Segment, durable_index: 
         file.close()
 
 
-def _verdict(survey: _Survey) -> Recovery:
+def _verdict(survey: _Survey, damage: CorruptionError | None) -> Recovery:
+    if damage is not None:
+        return Recovery("corrupt", survey.dropped_bytes, str(damage))
     if survey.flaw is None:
         return Recovery()
     tail: Literal["torn", "ambiguous"] = "torn" if survey.flaw.torn else "ambiguous"

@@ -7,16 +7,16 @@ memory of one chunk.
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 from crc32c import crc32c
 
 from raft.errors import CorruptionError, DecodeError
-from raft.filesystem import File, Filesystem, replace_file
+from raft.filesystem import File, Filesystem
 from raft.peer import Peer, decode_peers, encode_peers
 from raft.preamble import PREAMBLE_BYTES, encode_preamble, has_magic
 
 SNAPSHOT_NAME = "snapshot"
+TEMPORARY_NAME = f"{SNAPSHOT_NAME}.tmp"
 MAX_CHUNK_BYTES = 2**20
 
 _MAGIC = b"RAFTSNAP"
@@ -35,8 +35,8 @@ class Snapshot:
     term: int
     peers: tuple[Peer, ...]
 
-    @classmethod
-    def read(cls, filesystem: Filesystem, directory_id: int) -> Self:
+    @staticmethod
+    def read(filesystem: Filesystem, directory_id: int) -> "Snapshot":
         """Read the file's header and verify all of the file.
 
         Raises:
@@ -44,77 +44,137 @@ class Snapshot:
             CorruptionError: it is damaged, or belongs to another directory. It was durable before
                 it got its name.
         """
-        path = filesystem.path(SNAPSHOT_NAME)
-        file = filesystem.open(SNAPSHOT_NAME)
+        reader = SnapshotReader(filesystem)
         try:
-            snapshot, offset, crc = cls._read_header(file, path)
+            snapshot = reader.snapshot
             if snapshot.directory_id != directory_id:
                 reason = (
                     f"it belongs to directory {snapshot.directory_id:#x}, not {directory_id:#x}"
                 )
+                path = filesystem.path(SNAPSHOT_NAME)
                 raise CorruptionError(path, PREAMBLE_BYTES, None, reason)
-            for _ in _read_chunks(file, path, offset, crc):
+            for _ in reader.chunks():
                 pass
         finally:
-            file.close()
+            reader.close()
         return snapshot
-
-    def chunks(self, filesystem: Filesystem) -> Iterator[bytes]:
-        """Read the state machine's bytes, at most 1 MiB at a time, cut where it suits the file.
-
-        Raises:
-            CorruptionError: it has been damaged since it was verified.
-        """
-        path = filesystem.path(SNAPSHOT_NAME)
-        file = filesystem.open(SNAPSHOT_NAME)
-        try:
-            _, offset, crc = self._read_header(file, path)
-            yield from _read_chunks(file, path, offset, crc)
-        finally:
-            file.close()
 
     def write(self, filesystem: Filesystem, chunks: Iterable[bytes]) -> None:
         """Replace the file. When this returns it is durable; a crash leaves the old or the new."""
-
-        def write(file: File) -> None:
-            peers = encode_peers(self.peers)
-            header = (
-                _HEADER.pack(
-                    encode_preamble(_MAGIC), self.directory_id, self.index, self.term, len(peers)
-                )
-                + peers
-            )
-            crc = crc32c(header)
-            file.append(header + _U32.pack(crc))
-            total_bytes = 0
-            for chunk in _split(chunks):
-                crc = crc32c(chunk, crc32c(_U32.pack(len(chunk)), crc))
-                file.append(_CHUNK.pack(crc, len(chunk)) + chunk)
-                total_bytes += len(chunk)
-            end = _END.pack(0, total_bytes)
-            file.append(_U32.pack(crc32c(end, crc)) + end)
-
-        replace_file(filesystem, SNAPSHOT_NAME, write)
-
-    @classmethod
-    def _read_header(cls, file: File, path: str) -> tuple[Self, int, int]:
-        """Read the header: the snapshot, the offset of what follows, the crc it continues."""
-        fields = file.read(0, _HEADER.size)
-        if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
-            raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
-        _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
-        end = _HEADER.size + peers_bytes + _U32.size
-        # Compared with the file's size before it is believed: it decides how much is allocated.
-        if end > file.size():
-            raise CorruptionError(path, 0, None, "the file ends inside its header")
-        peers = file.read(_HEADER.size, peers_bytes)
-        crc = crc32c(peers, crc32c(fields))
-        if file.read(end - _U32.size, _U32.size) != _U32.pack(crc):
-            raise CorruptionError(path, 0, None, "the header's checksum is wrong")
+        writer = SnapshotWriter(filesystem, self)
         try:
-            return cls(directory_id, index, term, decode_peers(peers)), end, crc
-        except DecodeError as error:
-            raise CorruptionError(path, _HEADER.size, None, f"its peer list: {error}") from error
+            for chunk in chunks:
+                writer.append(chunk)
+        except BaseException:
+            writer.close()
+            raise
+        writer.commit()
+
+
+class SnapshotReader:
+    """The snapshot that is there, opened: it stays the same even if another takes its name.
+
+    Raises:
+        UnsupportedFormatError: a later version wrote it.
+        CorruptionError: its header is damaged.
+    """
+
+    def __init__(self, filesystem: Filesystem) -> None:
+        self._path = filesystem.path(SNAPSHOT_NAME)
+        self._file = filesystem.open(SNAPSHOT_NAME)
+        try:
+            self.snapshot, self._offset, self._crc = _read_header(self._file, self._path)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def body_bytes(self) -> int:
+        """Say how many bytes of the state machine's there are: the end of the file does."""
+        _, size = _END.unpack(self._file.read(self._file.size() - _END.size, _END.size))
+        return int(size)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the state machine's bytes, at most 1 MiB at a time, cut where it suits the file.
+
+        Raises:
+            CorruptionError: it is damaged.
+        """
+        return _read_chunks(self._file, self._path, self._offset, self._crc)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+
+class SnapshotWriter:
+    """A snapshot that is being written, beside the one that is there, as `snapshot.tmp`."""
+
+    def __init__(self, filesystem: Filesystem, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._filesystem = filesystem
+        self._file = filesystem.create(TEMPORARY_NAME)
+        peers = encode_peers(snapshot.peers)
+        header = (
+            _HEADER.pack(
+                encode_preamble(_MAGIC),
+                snapshot.directory_id,
+                snapshot.index,
+                snapshot.term,
+                len(peers),
+            )
+            + peers
+        )
+        self._crc = crc32c(header)
+        self._body_bytes = 0
+        self._file.append(header + _U32.pack(self._crc))
+
+    def append(self, data: bytes) -> None:
+        """Write some of the state machine's bytes."""
+        for start in range(0, len(data), MAX_CHUNK_BYTES):
+            chunk = data[start : start + MAX_CHUNK_BYTES]
+            self._crc = crc32c(chunk, crc32c(_U32.pack(len(chunk)), self._crc))
+            self._file.append(_CHUNK.pack(self._crc, len(chunk)) + chunk)
+            self._body_bytes += len(chunk)
+
+    def commit(self) -> None:
+        """Put it in the place of the one that is there; durable when this returns."""
+        try:
+            end = _END.pack(0, self._body_bytes)
+            self._file.append(_U32.pack(crc32c(end, self._crc)) + end)
+            self._file.sync()
+        finally:
+            self.close()
+        self._filesystem.rename(TEMPORARY_NAME, SNAPSHOT_NAME)
+        self._filesystem.sync()
+
+    def abandon(self) -> None:
+        """Give up. The one that is there stays."""
+        self.close()
+        self._filesystem.unlink(TEMPORARY_NAME)
+
+    def close(self) -> None:
+        """Give the file back as it is: the next recovery removes it."""
+        self._file.close()
+
+
+def _read_header(file: File, path: str) -> tuple[Snapshot, int, int]:
+    """Read the header: the snapshot, the offset of what follows, the crc it continues."""
+    fields = file.read(0, _HEADER.size)
+    if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
+        raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
+    _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
+    end = _HEADER.size + peers_bytes + _U32.size
+    # Compared with the file's size before it is believed: it decides how much is allocated.
+    if end > file.size():
+        raise CorruptionError(path, 0, None, "the file ends inside its header")
+    peers = file.read(_HEADER.size, peers_bytes)
+    crc = crc32c(peers, crc32c(fields))
+    if file.read(end - _U32.size, _U32.size) != _U32.pack(crc):
+        raise CorruptionError(path, 0, None, "the header's checksum is wrong")
+    try:
+        return Snapshot(directory_id, index, term, decode_peers(peers)), end, crc
+    except DecodeError as error:
+        raise CorruptionError(path, _HEADER.size, None, f"its peer list: {error}") from error
 
 
 def _read_chunks(file: File, path: str, offset: int, crc: int) -> Iterator[bytes]:
@@ -140,10 +200,3 @@ def _read_chunks(file: File, path: str, offset: int, crc: int) -> Iterator[bytes
     # One byte more is asked for than there may be.
     if file.read(offset, _U32.size + _END.size + 1) != _U32.pack(crc32c(end, crc)) + end:
         raise CorruptionError(path, offset, None, "the end does not agree with what is before it")
-
-
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut what is longer than a chunk may be; leave out what is empty."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), MAX_CHUNK_BYTES):
-            yield chunk[start : start + MAX_CHUNK_BYTES]

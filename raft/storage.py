@@ -3,6 +3,7 @@
 - The term is durable before an entry of it is, or anything else that reveals it.
 - The metadata's durable index is lowered before entries are removed, never after.
 - A snapshot is durable before the entries that it stands for are removed.
+- That the log is incomplete is durable before anything that was lost is given up.
 
 Every attribute shows what is durable: it changes when the write that it stands for has been synced.
 """
@@ -10,17 +11,17 @@ Every attribute shows what is durable: it changes when the write that it stands 
 import dataclasses
 import random
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from raft.config import Config
 from raft.filesystem import Filesystem
 from raft.log import Log
 from raft.log_entry import LogEntry
-from raft.metadata import Metadata
+from raft.metadata import INCOMPLETE, Metadata
 from raft.peer import Peer
 from raft.preamble import checksum_seed
 from raft.recovery import Recovered, Recovery, recover
-from raft.snapshot import Snapshot
+from raft.snapshot import Snapshot, SnapshotReader, SnapshotWriter
 
 
 class Storage:
@@ -37,9 +38,12 @@ class Storage:
 
     def __init__(self, filesystem: Filesystem, config: Config) -> None:
         self._filesystem = filesystem
+        self._trailing_entries = config.trailing_entries
         try:
             filesystem.lock()
-            recovered = recover(filesystem, config.group_id, config.node_id)
+            recovered = recover(
+                filesystem, config.group_id, config.node_id, repair=config.repair_from_peers
+            )
             if recovered is None:
                 recovered = _format(filesystem, config)
             self.metadata = recovered.metadata
@@ -62,12 +66,8 @@ class Storage:
     def save_term(self, term: int, voted_for: int | None) -> None:
         """Enter a term with a vote, or give the vote in it; durable when this returns."""
         self._save(
-            dataclasses.replace(
-                self.metadata,
-                current_term=term,
-                voted_for=voted_for,
-                durable_index=self.log.last_index,
-            )
+            dataclasses.replace(self.metadata, current_term=term, voted_for=voted_for),
+            self.log.last_index,
         )
 
     def append(self, entries: Sequence[LogEntry]) -> None:
@@ -78,7 +78,7 @@ class Storage:
     def truncate_after(self, index: int) -> None:
         """Remove the entries above `index` from the log."""
         if index < self.log.last_index:
-            self._save(dataclasses.replace(self.metadata, durable_index=index))
+            self._save(self.metadata, index)
             self.log.truncate_after(index)
 
     def save_snapshot(self, index: int, peers: tuple[Peer, ...], chunks: Iterable[bytes]) -> None:
@@ -91,17 +91,43 @@ class Storage:
         snapshot = Snapshot(self.metadata.directory_id, index, term, peers)
         snapshot.write(self._filesystem, chunks)
         self.snapshot = snapshot
-        self.log.compact(index)
+        self.log.compact(index, self._trailing_entries)
 
-    def snapshot_chunks(self) -> Iterator[bytes]:
-        """Read the state machine's bytes from the snapshot; nothing where there is none."""
-        return self.snapshot.chunks(self._filesystem) if self.snapshot else iter(())
+    def begin_snapshot(self, index: int, term: int, peers: tuple[Peer, ...]) -> SnapshotWriter:
+        """Begin to write a snapshot that comes from a leader."""
+        snapshot = Snapshot(self.metadata.directory_id, index, term, peers)
+        return SnapshotWriter(self._filesystem, snapshot)
+
+    def install_snapshot(self, writer: SnapshotWriter) -> None:
+        """Replace the snapshot by a leader's, whose index is above that of the present one.
+
+        Entries that follow its last one stay; a log that has not got that one is replaced.
+        """
+        writer.commit()
+        self.snapshot = snapshot = writer.snapshot
+        if self.log.term(snapshot.index) == snapshot.term:
+            self.log.compact(snapshot.index, self._trailing_entries)
+        else:
+            self._save(self.metadata, snapshot.index)
+            self.log.reset(snapshot.index, snapshot.term)
+
+    def open_snapshot(self) -> SnapshotReader:
+        """Open the snapshot, of which there is one."""
+        return SnapshotReader(self._filesystem)
+
+    def mark_incomplete(self) -> None:
+        """Write down that the log lacks entries which this node may have acknowledged."""
+        self._save(dataclasses.replace(self.metadata, durable_index=INCOMPLETE), INCOMPLETE)
+
+    def mark_complete(self) -> None:
+        """Write down that it lacks none any more."""
+        last_index = self.log.last_index
+        self._save(dataclasses.replace(self.metadata, durable_index=last_index), last_index)
 
     def pin(self) -> None:
         """Write down how far the log is durable, so that not even its last batch is ambiguous."""
-        last_index = self.log.last_index
-        if self.metadata.durable_index < last_index:
-            self._save(dataclasses.replace(self.metadata, durable_index=last_index))
+        if self.metadata.durable_index < self.log.last_index:
+            self._save(self.metadata, self.log.last_index)
 
     def close(self) -> None:
         """Release the directory. Nothing is written: everything is durable already."""
@@ -110,7 +136,9 @@ class Storage:
         finally:
             self._filesystem.close()
 
-    def _save(self, metadata: Metadata) -> None:
+    def _save(self, metadata: Metadata, durable_index: int) -> None:
+        if metadata.is_complete:
+            metadata = dataclasses.replace(metadata, durable_index=durable_index)
         metadata.write(self._filesystem)
         self.metadata = metadata
 

@@ -102,5 +102,9 @@ def configs(draw: st.DrawFn) -> Config:
         max_segment_bytes=draw(st.integers(1, 2**64 - 1)),
         snapshot_threshold_entries=draw(st.none() | st.integers(1, 2**64 - 1)),
         random_seed=draw(st.none() | unsigned(64)),
+        max_appends_in_flight=draw(st.integers(1, 2**32 - 1)),
+        trailing_entries=draw(unsigned(64)),
         pre_vote=draw(st.booleans()),
+        promote_learners=draw(st.booleans()),
+        repair_from_peers=draw(st.booleans()),
     )

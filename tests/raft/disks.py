@@ -72,33 +72,40 @@ class Disk:
 
 
 class MemoryFile:
+    """Reads go to the file that was opened, whatever has its name now."""
+
     def __init__(self, disk: Disk, name: str) -> None:
         self._disk = disk
         self._name = name
+        self._content = disk.names[name]
 
     def size(self) -> int:
-        return len(self._disk.names[self._name].cached)
+        return len(self._content.cached)
 
     def read(self, offset: int, size: int) -> bytes:
-        return bytes(self._disk.names[self._name].cached[offset : offset + size])
+        return bytes(self._content.cached[offset : offset + size])
 
     def append(self, data: bytes) -> None:
-        self._disk.perform(Operation("append", self._name, data))
+        self._perform(Operation("append", self._name, data))
 
     def overwrite(self, offset: int, data: bytes) -> None:
-        self._disk.perform(Operation("overwrite", self._name, data, offset))
+        self._perform(Operation("overwrite", self._name, data, offset))
 
     def truncate(self, size: int) -> None:
-        self._disk.perform(Operation("truncate", self._name, number=size))
+        self._perform(Operation("truncate", self._name, number=size))
 
     def sync_data(self) -> None:
-        self._disk.perform(Operation("sync", self._name))
+        self._perform(Operation("sync", self._name))
 
     def sync(self) -> None:
-        self._disk.perform(Operation("sync", self._name))
+        self._perform(Operation("sync", self._name))
 
     def close(self) -> None:
         pass
+
+    def _perform(self, operation: Operation) -> None:
+        assert self._disk.names[self._name] is self._content
+        self._disk.perform(operation)
 
 
 class MemoryFilesystem:

@@ -15,6 +15,7 @@ CONFIG = Config(
     group_id=7,
     max_segment_bytes=200,
     snapshot_threshold_entries=8,
+    trailing_entries=0,
     random_seed=5,
     election_timeout_ticks_min=2,
     election_timeout_ticks_max=3,

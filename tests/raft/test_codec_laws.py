@@ -107,7 +107,7 @@ def test_damaged_bytes_are_refused_or_are_the_encoding_of_what_they_decode_to(
 
 
 @every_codec
-def test_what_is_allocated_is_bounded_by_the_input(codec: Codec) -> None:
+def test_what_is_allocated_is_bounded_by_the_input_d32(codec: Codec) -> None:
     for greedy in codec.greedy:
         tracemalloc.start()
         try:

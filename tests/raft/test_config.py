@@ -20,9 +20,12 @@ NUMBERS = {
     "snapshot_chunk_bytes": (1, 2**32 - 1),
     "max_message_payload_bytes": (22, 2**32 - 1),
     "max_segment_bytes": (1, 2**64 - 1),
+    "max_appends_in_flight": (1, 2**32 - 1),
+    "trailing_entries": (0, 2**64 - 1),
     "snapshot_threshold_entries": (1, 2**64 - 1),
     "random_seed": (0, 2**64 - 1),
 }
+FLAGS = {"pre_vote", "promote_learners", "repair_from_peers"}
 OPTIONAL = {"snapshot_threshold_entries", "random_seed"}
 
 # Settings with the most room for the others: only the field under test can be at fault.
@@ -40,8 +43,8 @@ def make(**settings: Any) -> Config:
     return Config(**(ROOMY | settings))
 
 
-def test_the_fields_with_a_range_are_all_but_one() -> None:
-    assert {field.name for field in fields(Config)} == NUMBERS.keys() | {"pre_vote"}
+def test_each_field_has_a_range_or_is_a_flag() -> None:
+    assert {field.name for field in fields(Config)} == NUMBERS.keys() | FLAGS
 
 
 def test_a_node_id_is_all_that_must_be_said() -> None:
@@ -52,7 +55,7 @@ def test_a_node_id_is_all_that_must_be_said() -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_what_lies_beyond_a_range_is_refused_by_name(name: str) -> None:
+def test_what_lies_beyond_a_range_is_refused_by_name_d31(name: str) -> None:
     least, greatest = NUMBERS[name]
     wanted = f"set it to an integer from {least} to {greatest}"
     with pytest.raises(ConfigError, match=f"^{name} is too small; {wanted}$"):
@@ -86,9 +89,10 @@ def test_what_is_not_an_integer_is_refused_by_name(name: str, value: object) -> 
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"])
-def test_pre_vote_is_a_bool(value: object) -> None:
-    with pytest.raises(ConfigError, match=r"^pre_vote is not a bool"):
-        make(pre_vote=value)
+@pytest.mark.parametrize("name", sorted(FLAGS))
+def test_a_flag_is_a_bool(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} is not a bool"):
+        make(**{name: value})
 
 
 def test_election_timeouts_may_be_equal_but_not_crossed() -> None:
@@ -97,14 +101,14 @@ def test_election_timeouts_may_be_equal_but_not_crossed() -> None:
         make(election_timeout_ticks_min=10, election_timeout_ticks_max=9)
 
 
-def test_a_heartbeat_comes_before_the_earliest_election_timeout() -> None:
+def test_a_heartbeat_comes_before_the_earliest_election_timeout_d31() -> None:
     make(election_timeout_ticks_min=9, heartbeat_interval_ticks=8)
     with pytest.raises(ConfigError, match=r"^heartbeat_interval_ticks is not below"):
         make(election_timeout_ticks_min=9, heartbeat_interval_ticks=9)
 
 
 @pytest.mark.parametrize("name", ["max_append_entries_bytes", "snapshot_chunk_bytes"])
-def test_what_a_message_carries_fits_into_its_payload(name: str) -> None:
+def test_what_a_message_carries_fits_into_its_payload_d31(name: str) -> None:
     make(max_message_payload_bytes=100, **{name: 100})
     with pytest.raises(ConfigError, match=f"^{name} is above max_message_payload_bytes"):
         make(max_message_payload_bytes=100, **{name: 101})
@@ -121,7 +125,7 @@ def test_a_configuration_is_a_value(config: Config) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(sorted(NUMBERS.keys() | {"pre_vote"})),
+        st.sampled_from(sorted(NUMBERS.keys() | FLAGS)),
         st.integers() | st.none() | st.booleans() | st.floats() | st.text() | st.binary(),
     )
 )

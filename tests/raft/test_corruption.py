@@ -55,7 +55,9 @@ def closed_directory() -> dict[str, bytes]:
     return files
 
 
-def test_every_flipped_bit_of_durable_bytes_is_refused(closed_directory: dict[str, bytes]) -> None:
+def test_every_flipped_bit_of_durable_bytes_is_refused_d15(
+    closed_directory: dict[str, bytes],
+) -> None:
     open_node(MemoryFilesystem(Disk.of(closed_directory)))
     for name, data in closed_directory.items():
         for bit in range(8 * len(data)):
@@ -146,7 +148,7 @@ def test_a_flip_below_what_a_later_record_says_was_durable_is_refused() -> None:
 
 
 @pytest.mark.parametrize("zeros", [1, 36, 37, 4096])
-def test_a_zero_filled_tail_is_dropped_and_never_decodes(zeros: int) -> None:
+def test_a_zero_filled_tail_is_dropped_and_never_decodes_d15(zeros: int) -> None:
     files = build(commands(3), [1, 1, 1])
     name = segment_name(1)
     disk = Disk.of({**files, name: files[name] + bytes(zeros)})

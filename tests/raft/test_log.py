@@ -107,7 +107,7 @@ def test_compaction_removes_whole_segments_oldest_first_and_never_the_last() -> 
     for _ in range(7):
         watched.append(1, term=2)
     del watched.operations[:]
-    watched.log.compact(5)
+    watched.log.compact(5, 0)
     assert [(operation.verb, operation.name) for operation in watched.operations] == [
         ("unlink", segment_name(1)),
         ("unlink", segment_name(3)),
@@ -117,9 +117,9 @@ def test_compaction_removes_whole_segments_oldest_first_and_never_the_last() -> 
     assert (watched.log.first_index, watched.log.last_index) == (6, 7)
     assert [watched.log.term(index) for index in range(4, 9)] == [None, 2, 2, 2, None]
     del watched.operations[:]
-    watched.log.compact(5)
+    watched.log.compact(5, 0)
     assert watched.operations == []
-    watched.log.compact(7)
+    watched.log.compact(7, 0)
     assert watched.on_disk()[0] == [7]
     assert (watched.log.first_index, watched.log.last_index, watched.log.last_term) == (8, 7, 2)
     watched.append(1, term=3)
@@ -129,7 +129,7 @@ def test_compaction_removes_whole_segments_oldest_first_and_never_the_last() -> 
 def test_entries_up_to_the_snapshot_are_not_kept_in_memory() -> None:
     watched = Watched()
     watched.append(9)
-    watched.log.compact(6)
+    watched.log.compact(6, 0)
     assert [entry.index for entry in watched.log.entries()] == [7, 8, 9]
 
 
@@ -143,7 +143,7 @@ def test_truncation_leaves_a_log_that_can_be_continued(kept: int, compacted: int
     for count in (1, 1, 3, 1, 2, 1):
         watched.append(count)
     if compacted:
-        watched.log.compact(compacted)
+        watched.log.compact(compacted, 0)
     before = {entry.index: entry for entry in watched.on_disk()[1]}
     watched.log.truncate_after(kept)
     assert watched.log.last_index == kept

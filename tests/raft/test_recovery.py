@@ -162,19 +162,19 @@ def test_the_workload_has_what_it_takes(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("share", range(4))
-def test_every_kill_is_recovered(recording: Recording, share: int) -> None:
+def test_every_kill_is_recovered_d07_d20_d25_d35_d40(recording: Recording, share: int) -> None:
     states = list(kill_states(recording))
     assert len(states) > 2000
     for files, promises in states[share::4]:
         check_recovery(files, promises)
 
 
-def test_every_power_cut_is_recovered(recording: Recording) -> None:
+def test_every_power_cut_is_recovered_d04_d05_d34(recording: Recording) -> None:
     for files, promises in power_states(recording):
         check_recovery(files, promises)
 
 
-def test_a_second_crash_inside_recovery_loses_nothing(recording: Recording) -> None:
+def test_a_second_crash_inside_recovery_loses_nothing_d46(recording: Recording) -> None:
     """At every operation of every recovery, once killed there and once cut off from power."""
     inner = 0
     for files, promises in list(kill_states(recording))[::7]:
@@ -192,25 +192,30 @@ def test_a_second_crash_inside_recovery_loses_nothing(recording: Recording) -> N
     assert inner > 500
 
 
-def test_a_failure_at_any_operation_stops_the_node_and_loses_nothing(recording: Recording) -> None:
+def test_a_failure_at_any_operation_stops_the_node_and_loses_nothing_d16_d43(
+    recording: Recording,
+) -> None:
     """Half of a write lands, the operation fails: never believed, never tried again."""
     for count in range(len(recording.operations)):
         disk = Disk()
         seen = Promises()
         done: list[Operation] = []
+        failed: list[Operation] = []
 
         def watch(
             operation: Operation,
             disk: Disk = disk,
             done: list[Operation] = done,
+            failed: list[Operation] = failed,
             count: int = count,
         ) -> None:
+            assert not failed, "the node went on after a failure, or tried again"
             if len(done) == count:
+                failed.append(operation)
                 if operation.verb == "append":
                     half = operation.data[: len(operation.data) // 2]
                     disk.perform(operation._replace(data=half))
                 raise DiskError("no space left on device")
-            assert len(done) < count, "the node went on after a failure"
             done.append(operation)
 
         def reopen(

@@ -1,10 +1,20 @@
 import pytest
 
-from raft.replication import Replication
+from raft.replication import Progress, Replication
+
+
+def replication(matches: list[int]) -> Replication:
+    """A leader, node 0, that has stored the first of these, and peers that have the others."""
+    made = Replication(0)
+    made.track(range(len(matches)), 1)
+    made.stored(matches[0])
+    for node_id, index in enumerate(matches[1:], 1):
+        made.peers[node_id].acknowledge(index, 1)
+    return made
 
 
 @pytest.mark.parametrize(
-    ("stored", "expected"),
+    ("matches", "expected"),
     [
         ([5], 5),
         ([5, 7], 5),
@@ -14,22 +24,90 @@ from raft.replication import Replication
         ([1, 5, 7, 9, 9], 7),
     ],
 )
-def test_the_quorum_index_is_stored_by_a_majority(stored: list[int], expected: int) -> None:
-    replication = Replication()
-    for node_id, index in enumerate(stored):
-        replication.stored(node_id, index)
-    replication.stored(99, 1000)
-    assert replication.quorum_index(range(len(stored))) == expected
+def test_the_quorum_index_is_stored_by_a_majority(matches: list[int], expected: int) -> None:
+    made = replication([*matches, 1000])
+    assert made.quorum_index(range(len(matches))) == expected
+    assert [made.match_index(node_id) for node_id in range(len(matches))] == matches
 
 
-def test_a_voter_that_was_never_heard_has_stored_nothing() -> None:
-    replication = Replication()
-    replication.stored(1, 5)
-    assert replication.quorum_index([1, 2]) == 0
+def test_who_is_not_known_has_stored_nothing() -> None:
+    made = replication([5])
+    assert made.match_index(9) == 0
+    assert made.quorum_index([0, 9]) == 0
+
+
+def test_peers_are_tracked_once_and_the_leader_is_none() -> None:
+    made = replication([5, 3])
+    made.track([2, 1, 0], 9)
+    assert {peer_id: progress.next_index for peer_id, progress in made.peers.items()} == {
+        1: 4,
+        2: 9,
+    }
+    made.forget_all_but([0, 2])
+    assert list(made.peers) == [2]
+
+
+def test_activity_is_counted_anew_each_time() -> None:
+    made = replication([5, 3, 3])
+    made.peers[2].is_active = True
+    assert made.take_active() == {0, 2}
+    assert made.take_active() == {0}
+
+
+def test_a_peer_is_probed_with_one_message_at_a_time() -> None:
+    progress = Progress(7)
+    assert progress.may_send(3)
+    progress.sent(9)
+    assert not progress.may_send(3)
+    assert progress.next_index == 7
+    progress.reject(4, 1)
+    assert progress.may_send(3)
+    assert (progress.next_index, progress.match_index) == (5, 0)
+
+
+def test_each_rejection_of_a_probe_moves_it_back() -> None:
+    progress = Progress(7)
+    for expected in (6, 5, 2, 1, 1):
+        progress.reject(1 if expected == 2 else 100, 1)
+        assert progress.next_index == expected
+
+
+def test_once_the_logs_agree_a_window_is_filled_without_waiting() -> None:
+    progress = Progress(7)
+    progress.sent(7)
+    progress.acknowledge(7, 1)
+    for last_index in (9, 10, 14):
+        assert progress.may_send(3)
+        progress.sent(last_index)
+    assert not progress.may_send(3)
+    assert (progress.next_index, progress.match_index) == (15, 7)
+    progress.acknowledge(10, 1)
+    assert list(progress.in_flight) == [14]
+    assert progress.may_send(3)
+
+
+def test_a_rejection_while_streaming_goes_back_but_not_below_what_is_held() -> None:
+    progress = Progress(7)
+    progress.acknowledge(7, 1)
+    progress.sent(20)
+    progress.reject(9, 1)
+    assert (progress.next_index, progress.is_probing, list(progress.in_flight)) == (10, True, [])
+    progress.reject(2, 1)
+    assert progress.next_index == 8
 
 
 def test_an_older_acknowledgement_takes_nothing_back() -> None:
-    replication = Replication()
-    replication.stored(1, 5)
-    replication.stored(1, 3)
-    assert replication.quorum_index([1]) == 5
+    progress = Progress(1)
+    progress.acknowledge(5, 1)
+    progress.acknowledge(3, 1)
+    assert (progress.match_index, progress.next_index) == (5, 6)
+
+
+def test_a_peer_that_has_lost_what_it_held_counts_no_more() -> None:
+    """What it said before it acknowledged, and comes late, is no evidence of that."""
+    progress = Progress(1)
+    progress.acknowledge(5, 3)
+    progress.reject(2, 3)
+    assert (progress.match_index, progress.next_index) == (5, 6)
+    progress.reject(2, 4)
+    assert (progress.match_index, progress.next_index) == (0, 3)

@@ -9,13 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft.errors import CorruptionError
-from raft.filesystem import LocalFilesystem
+from raft.filesystem import Filesystem, LocalFilesystem
 from raft.peer import Peer, PeerRole, encode_peers
-from raft.snapshot import MAX_CHUNK_BYTES, Snapshot
+from raft.snapshot import MAX_CHUNK_BYTES, Snapshot, SnapshotReader
 from tests.raft.disks import Disk, MemoryFilesystem
 
 PEERS = (Peer(3, PeerRole.VOTER, "a:1"), Peer(4, PeerRole.LEARNER, ""))
 SNAPSHOT = Snapshot(11, 5, 2, PEERS)
+
+
+def body(filesystem: Filesystem) -> list[bytes]:
+    reader = SnapshotReader(filesystem)
+    try:
+        chunks = list(reader.chunks())
+        assert reader.body_bytes() == sum(len(chunk) for chunk in chunks)
+        return chunks
+    finally:
+        reader.close()
 
 
 def written(snapshot: Snapshot, chunks: list[bytes]) -> dict[str, bytes]:
@@ -30,7 +40,7 @@ def test_what_was_written_is_read(chunks: list[bytes]) -> None:
     filesystem = MemoryFilesystem(Disk.of(written(SNAPSHOT, chunks)))
     snapshot = Snapshot.read(filesystem, 11)
     assert snapshot == SNAPSHOT
-    assert b"".join(snapshot.chunks(filesystem)) == b"".join(chunks)
+    assert b"".join(body(filesystem)) == b"".join(chunks)
 
 
 def test_the_layout_is_the_documented_one() -> None:
@@ -49,7 +59,7 @@ def test_the_layout_is_the_documented_one() -> None:
 
 def test_chunks_are_cut_at_the_limit() -> None:
     filesystem = MemoryFilesystem(Disk.of(written(SNAPSHOT, [b"x" * (2 * MAX_CHUNK_BYTES + 1)])))
-    assert [len(chunk) for chunk in SNAPSHOT.chunks(filesystem)] == [
+    assert [len(chunk) for chunk in body(filesystem)] == [
         MAX_CHUNK_BYTES,
         MAX_CHUNK_BYTES,
         1,
@@ -70,7 +80,7 @@ def test_a_peer_list_that_is_none_is_corrupt_whatever_its_checksum() -> None:
         Snapshot.read(MemoryFilesystem(Disk.of({"snapshot": data})), 11)
 
 
-def test_a_claimed_size_is_not_allocated() -> None:
+def test_a_claimed_size_is_not_allocated_d32() -> None:
     header = b"RAFTSNAP" + struct.pack("<HHIQQQI", 2, 0, 0, 11, 5, 2, 2**32 - 1)
     filesystem = MemoryFilesystem(Disk.of({"snapshot": header}))
     tracemalloc.start()
@@ -94,10 +104,26 @@ def test_a_snapshot_is_a_stream_in_memory_of_one_chunk(tmp_path: Path) -> None:
     try:
         SNAPSHOT.write(filesystem, chunks())
         snapshot = Snapshot.read(filesystem, 11)
-        for number, chunk in enumerate(snapshot.chunks(filesystem)):
+        assert snapshot == SNAPSHOT
+        reader = SnapshotReader(filesystem)
+        for number, chunk in enumerate(reader.chunks()):
             assert (chunk[0], chunk[-1], len(chunk)) == (number, number, MAX_CHUNK_BYTES)
         assert number == count - 1
+        reader.close()
         assert tracemalloc.get_traced_memory()[1] < 5 * MAX_CHUNK_BYTES
     finally:
         tracemalloc.stop()
+        filesystem.close()
+
+
+def test_an_open_snapshot_stays_the_same_when_another_takes_its_name(tmp_path: Path) -> None:
+    """From the moment it is opened, not from when it is first read."""
+    for filesystem in (MemoryFilesystem(Disk()), LocalFilesystem(tmp_path)):
+        SNAPSHOT.write(filesystem, [b"old"])
+        reader = SnapshotReader(filesystem)
+        Snapshot(11, 9, 2, ()).write(filesystem, [b"newer"])
+        assert reader.snapshot == SNAPSHOT
+        assert (reader.body_bytes(), list(reader.chunks())) == (3, [b"old"])
+        reader.close()
+        assert body(filesystem) == [b"newer"]
         filesystem.close()

@@ -65,7 +65,7 @@ def test_directories_have_ids_of_their_own() -> None:
     assert again in ids
 
 
-def test_the_log_is_empty_at_a_snapshot_that_replaces_it() -> None:
+def test_the_log_is_empty_at_a_snapshot_that_replaces_it_d06_d20_d23_d40() -> None:
     """A restart right after an installed snapshot (D06, D20, D23, D40)."""
     disk = with_snapshot(filled(3), 10, 1)
     storage = open_storage(disk)
@@ -112,7 +112,7 @@ def test_the_term_before_the_first_entry_counts_as_the_logs_word_on_the_snapshot
 
 
 @pytest.mark.parametrize("left", [[1], [1, 5], [5], [1, 9], [5, 9], [1, 5, 9], [9]])
-def test_segments_below_the_snapshot_are_removed_whichever_are_left(left: list[int]) -> None:
+def test_segments_below_the_snapshot_are_removed_whichever_are_left_d19(left: list[int]) -> None:
     """Deletions are cut short, or undone one by one by a power cut (D19)."""
     disk = with_snapshot(filled(14), 12, 1)
     for first in (1, 5, 9):
@@ -159,7 +159,7 @@ def test_a_truncation_may_crash_anywhere(kept: int) -> None:
     assert final.recovery.tail == "clean"
 
 
-def test_what_a_failed_sync_left_in_the_cache_is_written_again() -> None:
+def test_what_a_failed_sync_left_in_the_cache_is_written_again_d43() -> None:
     """The kernel takes those pages for clean: a sync alone would succeed without them (D43)."""
     disk = filled(2)
     files = disk.after_power_cut()

@@ -1,0 +1,67 @@
+"""P8, durable before visible.
+
+Source: Raft paper, figure 2 ('updated on stable storage before responding to RPCs').
+Formal: n sends a message of term t => durable term(n) >= t; a vote of t for c => durable
+(term, vote)(n) = (t, c); an acknowledgement of i to the leader L of t => durable H_n(i) = H_L(i).
+Cost: O(1) an event.
+
+PreVote and its response are exempt: they carry a term that nobody has entered. The leader's log is
+compared only while it is still in that term; afterwards it may have been truncated.
+"""
+
+from durability.invariants.events import Event, Sent
+from durability.invariants.property import Property
+from durability.invariants.record import NodeRecord, Record
+from raft.message import Message, MessageType
+
+PRE_VOTES = {MessageType.PRE_VOTE, MessageType.PRE_VOTE_RESPONSE}
+
+
+class DurableBeforeVisible(Property):
+    """Durable is what the disk says, not the node."""
+
+    id = "P8"
+    guarantee = "terms, votes and entries are on stable storage before any message reveals them"
+    watches = (Sent,)
+
+    def judge(self, record: Record, event: Event) -> str | None:
+        """Judge each message by the sender's disk."""
+        if not isinstance(event, Sent) or event.message.type in PRE_VOTES:
+            return None
+        node, message = event.node, event.message
+        log = record.node(node)
+        if message.term > log.term:
+            return f"node {node} sent term {message.term}; {log.term} is durable"
+        match message.type:
+            case MessageType.REQUEST_VOTE:
+                return _judge_vote(node, log, message, node)
+            case MessageType.REQUEST_VOTE_RESPONSE if message.success:
+                return _judge_vote(node, log, message, event.receiver)
+            case MessageType.APPEND_ENTRIES_RESPONSE if message.success:
+                return _judge_acknowledgement(record, node, event.receiver, message)
+        return None
+
+
+def _judge_vote(node: int, log: NodeRecord, message: Message, candidate: int) -> str | None:
+    if (log.term, log.voted_for) == (message.term, candidate):
+        return None
+    return (
+        f"node {node} sent its vote of term {message.term} for node {candidate}; "
+        f"durable is term {log.term}, vote {log.voted_for}"
+    )
+
+
+def _judge_acknowledgement(
+    record: Record, node: int, receiver: int, message: Message
+) -> str | None:
+    log = record.node(node)
+    index = message.last_log_index
+    if index > log.last_index:
+        return f"node {node} acknowledged entry {index}; {log.last_index} is durable"
+    leader = record.nodes.get(receiver)
+    if leader is None or not leader.is_leader() or leader.term != message.term:
+        return None
+    digest = leader.digest(index)
+    if digest is not None and not log.holds(index, digest):
+        return f"node {node} acknowledged entry {index}, but has another than its leader"
+    return None

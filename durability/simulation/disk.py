@@ -1,0 +1,210 @@
+"""The disk of a simulated node: one directory in memory that knows what is durable.
+
+A process sees what it wrote. A kill leaves the same. A power cut leaves what was synced, and no
+more: file contents as of their last sync under the names as of the directory's last sync. A kill or
+a cut can be ordered for the middle of any write; it raises `Interrupted` through the node.
+
+Not here: which part of what was not synced may survive a power cut. This disk loses all of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from raft.errors import DirectoryLockedError
+
+
+class Interrupted(BaseException):
+    """The process was killed inside a disk operation. No error: nothing may handle and go on."""
+
+
+@dataclass(slots=True, eq=False)
+class Content:
+    """A file's bytes as processes see them, and as its last sync left them.
+
+    `generation` rises with each sync that did more than append to what was synced before.
+    """
+
+    written: bytearray = field(default_factory=bytearray)
+    synced: bytes = b""
+    generation: int = 0
+    _rewritten: bool = False
+
+    def rewrite(self) -> bytearray:
+        """Give access to what is written, for another change than an append."""
+        self._rewritten = True
+        return self.written
+
+    def sync(self) -> None:
+        """Make what is written durable."""
+        self.synced = bytes(self.written)
+        self.generation += self._rewritten
+        self._rewritten = False
+
+
+class Disk:
+    """The directory, which outlives the processes that open it one after the other.
+
+    `written` are the names as processes see them, `synced` as the directory's last sync left them.
+    `on_sync` is called after each sync.
+    """
+
+    def __init__(self) -> None:
+        self.written: dict[str, Content] = {}
+        self.synced: dict[str, Content] = {}
+        self.on_sync: Callable[[], None] | None = None
+        self._operations_left: int | None = None
+
+    def interrupt_after(self, operations: int | None) -> None:
+        """Let so many more changes pass and then kill the process in the next; None: never."""
+        self._operations_left = operations
+
+    def permit(self) -> bool:
+        """Count one change; False if the process dies in it."""
+        if self._operations_left is None:
+            return True
+        self._operations_left -= 1
+        return self._operations_left >= 0
+
+    def synced_now(self) -> None:
+        """Tell that something has just become durable."""
+        if self.on_sync is not None:
+            self.on_sync()
+
+    def kill(self) -> None:
+        """End the process: all that it wrote stays, synced or not."""
+        self._operations_left = None
+
+    def cut_power(self) -> None:
+        """End the machine: only what was synced stays."""
+        self._operations_left = None
+        # New objects: what the old ones remember of unsynced changes went with them.
+        self.synced = {
+            name: Content(bytearray(content.synced), content.synced)
+            for name, content in self.synced.items()
+        }
+        self.written = dict(self.synced)
+
+    def wipe(self) -> None:
+        """Replace the disk by an empty one."""
+        self._operations_left = None
+        self.written = {}
+        self.synced = {}
+
+    def has_unsynced(self) -> bool:
+        """Say whether a power cut would lose anything now."""
+        return self.written != self.synced or any(
+            content.written != content.synced for content in self.written.values()
+        )
+
+
+class SimulatedFile:
+    """An open file of a `Disk`."""
+
+    def __init__(self, disk: Disk, content: Content) -> None:
+        self._disk = disk
+        self._content = content
+
+    def size(self) -> int:
+        """Say how long the file is."""
+        return len(self._content.written)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read `size` bytes at `offset`, or as many as there are."""
+        return bytes(self._content.written[offset : offset + size])
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end; the first half, if the process dies in it."""
+        if not self._disk.permit():
+            self._content.written += data[: len(data) // 2]
+            raise Interrupted
+        self._content.written += data
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Write all of `data` at `offset`; the first half, if the process dies in it."""
+        assert offset + len(data) <= self.size()
+        permitted = self._disk.permit()
+        if not permitted:
+            data = data[: len(data) // 2]
+        self._content.rewrite()[offset : offset + len(data)] = data
+        if not permitted:
+            raise Interrupted
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes."""
+        if not self._disk.permit():
+            raise Interrupted
+        del self._content.rewrite()[size:]
+
+    def sync_data(self) -> None:
+        """Make the content durable."""
+        self.sync()
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        if not self._disk.permit():
+            raise Interrupted
+        self._content.sync()
+        self._disk.synced_now()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+class SimulatedFilesystem:
+    """One process's view of a `Disk`: a `raft.filesystem.Filesystem`.
+
+    The lock is the process's own, so a process that is dropped has released it.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._locked = False
+
+    def lock(self) -> None:
+        """Keep every other user of this view out until `close`."""
+        if self._locked:
+            raise DirectoryLockedError("this simulated directory is open already")
+        self._locked = True
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._locked = False
+
+    def path(self, name: str = "") -> str:
+        """Say where a file is, for people."""
+        return f"simulated/{name}"
+
+    def names(self) -> list[str]:
+        """List the directory."""
+        return list(self._disk.written)
+
+    def create(self, name: str) -> SimulatedFile:
+        """Create a file that does not exist, empty."""
+        self._change()
+        assert name not in self._disk.written
+        content = self._disk.written[name] = Content()
+        return SimulatedFile(self._disk, content)
+
+    def open(self, name: str) -> SimulatedFile:
+        """Open a file that exists."""
+        return SimulatedFile(self._disk, self._disk.written[name])
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file in one step, over an existing one if there is one."""
+        self._change()
+        self._disk.written[new] = self._disk.written.pop(old)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        self._change()
+        del self._disk.written[name]
+
+    def sync(self) -> None:
+        """Make the names durable."""
+        self._change()
+        self._disk.synced = dict(self._disk.written)
+        self._disk.synced_now()
+
+    def _change(self) -> None:
+        if not self._disk.permit():
+            raise Interrupted

@@ -1,0 +1,104 @@
+"""What one run is exposed to. Swarm options are drawn from the run's seed, and printed.
+
+A run that always sees every fault at an average rate is a poor one: some defects show only where
+one fault is frequent and another absent (swarm testing, Groce et al. 2012). Rates are scaled to the
+election timeout, since a fault that is much rarer or much longer than an election changes nothing
+about it.
+"""
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Faults = Literal["swarm", "gentle", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The settings of one run. Probabilities are per message, rates per tick.
+
+    A restart takes from 1 to `downtime_ticks_max` ticks, a partition from 1 to
+    `partition_ticks_max`, a message's way from 1 to `delay_ticks_max`, or `slow_delay_ticks_max`
+    with the probability of `slow`. A node misses a tick with that of `pause`: its clock is slow.
+    """
+
+    nodes: int = 3
+    election_timeout_ticks_min: int = 10
+    election_timeout_ticks_max: int = 20
+    snapshot_threshold_entries: int | None = 16
+    max_append_entries_bytes: int = 512
+    snapshot_chunk_bytes: int = 256
+    max_segment_bytes: int = 1024
+    pre_vote: bool = True
+    drop: float = 0.0
+    duplicate: float = 0.0
+    slow: float = 0.0
+    pause: float = 0.0
+    delay_ticks_max: int = 1
+    slow_delay_ticks_max: int = 1
+    crash_rate: float = 0.0
+    power_cut: float = 0.0
+    interrupted_write: float = 0.0
+    downtime_ticks_max: int = 1
+    partition_rate: float = 0.0
+    partition_ticks_max: int = 1
+    proposal_rate: float = 0.2
+    read_rate: float = 0.05
+    snapshot_rate: float = 0.0
+    transfer_rate: float = 0.0
+    membership_rate: float = 0.0
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
+    """Draw the options of a run.
+
+    `swarm` draws each fault's presence and rate, `gentle` has rare short ones, `none` has none.
+    """
+    draw = random.Random(f"options/{seed}")
+    if faults == "none":
+        return Options(nodes=nodes, pre_vote=draw.random() < 0.8)
+    if faults == "gentle":
+        return Options(
+            nodes=nodes,
+            drop=0.01,
+            duplicate=0.01,
+            delay_ticks_max=2,
+            crash_rate=0.001,
+            downtime_ticks_max=30,
+            snapshot_rate=0.005,
+        )
+
+    def sometimes(least: float, most: float) -> float:
+        return draw.uniform(least, most) if draw.random() < 0.6 else 0.0
+
+    timeout_ticks = draw.choice((4, 10, 10, 20))
+    return Options(
+        nodes=nodes,
+        election_timeout_ticks_min=timeout_ticks,
+        election_timeout_ticks_max=2 * timeout_ticks,
+        snapshot_threshold_entries=draw.choice((None, 4, 16)),
+        max_append_entries_bytes=draw.choice((1, 128, 4096)),
+        snapshot_chunk_bytes=draw.choice((16, 256)),
+        max_segment_bytes=draw.choice((128, 1024)),
+        pre_vote=draw.random() < 0.8,
+        drop=sometimes(0.0, 0.2),
+        duplicate=sometimes(0.0, 0.2),
+        slow=sometimes(0.0, 0.2),
+        pause=sometimes(0.0, 0.3),
+        delay_ticks_max=draw.randint(1, max(1, timeout_ticks // 4)),
+        slow_delay_ticks_max=3 * timeout_ticks,
+        crash_rate=sometimes(0.1, 1.0) / (4 * timeout_ticks),
+        power_cut=draw.choice((0.0, 0.5, 1.0)),
+        interrupted_write=draw.choice((0.0, 0.5, 1.0)),
+        downtime_ticks_max=draw.randint(1, 3 * timeout_ticks),
+        partition_rate=sometimes(0.1, 1.0) / (4 * timeout_ticks),
+        partition_ticks_max=draw.randint(timeout_ticks, 6 * timeout_ticks),
+        proposal_rate=draw.uniform(0.05, 0.5),
+        read_rate=sometimes(0.02, 0.2),
+        snapshot_rate=sometimes(0.0, 0.05),
+        transfer_rate=sometimes(0.0, 0.2) / timeout_ticks,
+        membership_rate=sometimes(0.0, 0.5) / timeout_ticks,
+    )
