@@ -16,6 +16,8 @@ STAGES = (
     ("recovery",),
     ("audit",),
     ("report",),
+    ("invariants",),
+    ("simulation",),
     ("campaign",),
     ("timed_kill",),
     ("crash_cycle",),

@@ -91,7 +91,7 @@ def _recover(filesystem: Filesystem, config: Config) -> tuple[_State, Recovery]:
         storage.metadata.current_term,
         storage.metadata.voted_for,
         storage.snapshot,
-        b"".join(storage.snapshot_chunks()),
+        _snapshot_bytes(storage),
         storage.log.first_index,
         storage.log.last_index,
         storage.log.last_term,
@@ -99,6 +99,16 @@ def _recover(filesystem: Filesystem, config: Config) -> tuple[_State, Recovery]:
     )
     storage.close()
     return state, storage.recovery
+
+
+def _snapshot_bytes(storage: Storage) -> bytes:
+    if storage.snapshot is None:
+        return b""
+    reader = storage.open_snapshot()
+    try:
+        return b"".join(reader.chunks())
+    finally:
+        reader.close()
 
 
 def _check_refusal(

@@ -13,7 +13,7 @@ from fuzz.specification import files
 from fuzz.target import Target
 from fuzz.targets.peer_list import PEER_LIST
 from raft.errors import CorruptionError, StorageError
-from raft.snapshot import SNAPSHOT_NAME, Snapshot
+from raft.snapshot import SNAPSHOT_NAME, Snapshot, SnapshotReader
 
 SNAPSHOT: Final = Layout(
     (8, 2, 2, 4, 8, 8, 8, 4),
@@ -50,7 +50,7 @@ def _decode(data: Buffer) -> _Decoded:
     content = bytes(data)
     filesystem = MemoryFilesystem({SNAPSHOT_NAME: content})
     snapshot = Snapshot.read(filesystem, _owner(content))
-    return snapshot, tuple(snapshot.chunks(filesystem))
+    return snapshot, tuple(SnapshotReader(filesystem).chunks())
 
 
 def _owner(content: bytes) -> int:
