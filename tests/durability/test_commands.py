@@ -24,10 +24,12 @@ WHOLE = sorted(str(path) for path in RAFTCR.glob("dir*/") if "dir7" not in path.
 
 def run(*arguments: str, cwd: Path, stdout: int | None = subprocess.PIPE) -> tuple[int, str, str]:
     """Run `durability ...` without further options; return status, stdout and stderr."""
+    buffered = environment()
+    buffered.pop("PYTHONUNBUFFERED", None)  # else nothing is left for the interpreter's last flush
     done = subprocess.run(
         [sys.executable, "-m", "durability", *arguments],
         cwd=cwd,
-        env=environment(),
+        env=buffered,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -140,6 +142,14 @@ def test_a_full_disk_below_standard_output_changes_no_violation(
         found, _, errors = run("audit", directory, cwd=tmp_path, stdout=full.fileno())
     assert found == status
     assert errors == "Error: the summary cannot be printed\n"
+
+
+def test_a_recording_that_cannot_be_printed_is_inconclusive(tmp_path: Path) -> None:
+    kept(tmp_path)
+    with open("/dev/full", "wb") as full:
+        found, _, errors = run("trace", "show", "finding/trace", cwd=tmp_path, stdout=full.fileno())
+    assert found == INCONCLUSIVE
+    assert errors.splitlines() == ["Error: [Errno 28] No space left on device"]
 
 
 @pytest.mark.parametrize(
