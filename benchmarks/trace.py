@@ -7,10 +7,8 @@ function, each killed at a byte and compared with its trace, fit in a second.
 """
 
 import argparse
-import fcntl
 import json
 import os
-import struct
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,13 +18,12 @@ from pathlib import Path
 from durability.targets.contract import Call
 from durability.trace.filter import Filter
 from durability.trace.kill_order import KillOrder
+from durability.trace.notification import Listener
 from durability.trace.spawn import Child, spawn
 from durability.trace.supervisor import Supervisor
 
 RECORD = b"x" * 64
 RAM_DISK = "/dev/shm"  # noqa: S108 - it is meant, and made unique below
-RECEIVE, SEND, CONTINUE = 0xC0502100, 0xC0182101, 1
-IDENTITY = struct.Struct("=Q")
 
 
 def append(path: str, writes: int) -> None:
@@ -62,11 +59,12 @@ def natively(directory: str, writes: int) -> float:
 def by_continuing(directory: str, writes: int) -> float:
     """Be notified of each call, and let the kernel perform it: nothing could cost less."""
     child = spawn(Call(partial(append, os.path.join(directory, "continued"), writes)), Filter())
-    empty, answer = bytes(80), struct.Struct("=QqiI")
-    for _ in range(2 + writes + writes // 10):  # open, dup2, the writes and their syncs
-        raw = fcntl.ioctl(child.listener, RECEIVE, empty)
-        (identity,) = IDENTITY.unpack_from(raw)
-        fcntl.ioctl(child.listener, SEND, answer.pack(identity, 0, 0, CONTINUE))
+    listener = Listener(child.listener)
+    waiting = 2 + writes + writes // 10  # open, dup2, the writes and their syncs
+    while waiting:
+        if (call := listener.receive()) is not None:
+            listener.let_run(call.id)
+            waiting -= 1
     return printed(child)
 
 

@@ -33,7 +33,7 @@ class Command:
 class Call:
     """A function to call in a child forked from this warmed process; descriptor 1 is its stdout."""
 
-    function: Callable[[], None]
+    function: Callable[[], object]
 
 
 Launch = Command | Call

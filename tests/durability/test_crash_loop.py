@@ -185,7 +185,7 @@ def test_a_wrong_command_line_is_refused_in_words(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_leaves_nothing_behind_and_says_what_was_done(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -238,6 +238,7 @@ def test_a_harness_that_is_killed_takes_its_targets_with_it(tmp_path: Path) -> N
     running.wait()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
+    assert os.listdir(tmp_path) == []
 
 
 def _wait_for_targets(harness: psutil.Process) -> list[psutil.Process]:
