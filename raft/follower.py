@@ -34,7 +34,8 @@ class Follower:
         entries = _decode_entries(message)
         prev_index = message.prev_log_index
         if prev_index > replica.commit_index and log.term(prev_index) != message.prev_log_term:
-            self._respond(message, success=False, reject_hint=self._agreement_hint(prev_index))
+            hint = self._agreement_hint(prev_index)
+            self._respond(message, success=False, index=prev_index, reject_hint=hint)
             return
         verified = max(prev_index + len(entries), replica.commit_index)
         agreed = max(replica.commit_index - prev_index, 0)
@@ -47,7 +48,7 @@ class Follower:
             replica.commit(commit_index)
         if commit_index == message.commit_index:
             self._settle(commit_index, message.term)
-        self._respond(message, success=True, match_index=verified)
+        self._respond(message, success=True, index=verified)
 
     def install_snapshot(self, message: Message) -> None:
         """Take in a chunk of the leader's snapshot and say how much there is; install the whole.
@@ -124,8 +125,9 @@ class Follower:
             replica.storage.mark_complete()
 
     def _respond(
-        self, request: Message, *, success: bool, match_index: int = 0, reject_hint: int = 0
+        self, request: Message, *, success: bool, index: int, reject_hint: int = 0
     ) -> None:
+        """Answer an AppendEntries; `index` is up to where the logs agree, or where they do not."""
         replica = self._replica
         response = Message(
             group_id=replica.group_id,
@@ -133,7 +135,7 @@ class Follower:
             sender=replica.node_id,
             term=replica.current_term,
             prev_log_index=request.reject_hint,  # the round of the leader's reads, echoed
-            last_log_index=match_index,
+            last_log_index=index,
             success=success,
             reject_hint=reject_hint,
         )

@@ -153,7 +153,7 @@ class Leader:
         if message.success:
             progress.acknowledge(message.last_log_index, self._reads.round)
         else:
-            progress.reject(message.reject_hint, message.prev_log_index)
+            progress.reject(message.last_log_index, message.reject_hint, message.prev_log_index)
         transfer = progress.transfer
         if transfer is not None and not 0 < message.prev_log_index <= transfer.sent_round:
             # The peer has answered what was sent after the chunk, or does not say what it answers.

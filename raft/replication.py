@@ -65,14 +65,15 @@ class Progress:
         while self.in_flight and self.in_flight[0] <= self.match_index:
             self.in_flight.popleft()
 
-    def reject(self, hint: int, round_number: int) -> None:
-        """Go back to where the peer said, in a round, that its log may agree with the leader's.
+    def reject(self, index: int, hint: int, round_number: int) -> None:
+        """Go back, since the peer's log does not agree at `index`, to where it may: at `hint`.
 
-        That is not below what it holds, unless it has lost that since: then it counts no more.
+        That is not below what it holds, unless it has lost that since: who refuses, in a later
+        round, what it had acknowledged counts no more. raft.cr's nodes say 0 for the index.
         """
         if self.transfer is not None:
             return
-        if hint < self.match_index and round_number > self.match_round:
+        if 0 < index <= self.match_index and round_number > self.match_round:
             self.match_index = 0
         limit = self.next_index - 1 if self.is_probing else self.next_index
         self.probe(max(self.match_index + 1, min(hint + 1, limit)))

@@ -1,8 +1,8 @@
 """P18, liveness: when the faults end, the group works again.
 
 Source: Ongaro 2014, section 3.9; TigerBeetle's VOPR, which picks a core that is up.
-Formal: Settled(nodes) => exactly one of them leads in the latest term, all of them know the same
-committed log, everything acknowledged is in it.
+Formal: Settled(nodes) => exactly one of them leads, it has committed an entry of its term, all of
+them know the same committed log, everything acknowledged is in it.
 Cost: O(nodes) at the end.
 
 Within which time is the driver's to choose: it says when it has waited long enough.
@@ -36,6 +36,9 @@ class Liveness(Property):
                 leaders = [node for node, log in logs.items() if log.is_leader()]
                 if len(leaders) != 1:
                     return f"{ticks} ticks after the last fault the leaders are {leaders}"
+                leader = logs[leaders[0]]
+                if leader.term_at(leader.commit_index) != leader.term:
+                    return f"{ticks} ticks after the last fault node {leaders[0]} commits nothing"
                 commits = {node: log.commit_index for node, log in logs.items()}
                 if len(set(commits.values())) != 1:
                     return f"{ticks} ticks after the last fault the commit indexes are {commits}"

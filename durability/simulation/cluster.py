@@ -87,12 +87,15 @@ class Cluster:
 
     def leader(self) -> Node | None:
         """Return the leader of the latest term among the running nodes."""
-        leaders = [
+        return max(self.leaders(), key=lambda node: node.current_term, default=None)
+
+    def leaders(self) -> list[Node]:
+        """Return the running nodes that take themselves for leaders; one a term, at most."""
+        return [
             member.node
             for member in self.members.values()
             if member.node is not None and member.node.is_leader
         ]
-        return max(leaders, key=lambda node: node.current_term, default=None)
 
     def perform(self, action: Action) -> None:
         """Do one action, or nothing where it makes no sense now."""
@@ -123,6 +126,7 @@ class Cluster:
             group_id=GROUP_ID,
             election_timeout_ticks_min=options.election_timeout_ticks_min,
             election_timeout_ticks_max=options.election_timeout_ticks_max,
+            trailing_entries=options.trailing_entries,
             max_append_entries_bytes=options.max_append_entries_bytes,
             snapshot_chunk_bytes=options.snapshot_chunk_bytes,
             max_segment_bytes=options.max_segment_bytes,

@@ -26,6 +26,7 @@ class Options:
     election_timeout_ticks_min: int = 10
     election_timeout_ticks_max: int = 20
     snapshot_threshold_entries: int | None = 16
+    trailing_entries: int = 8
     max_append_entries_bytes: int = 512
     snapshot_chunk_bytes: int = 256
     max_segment_bytes: int = 1024
@@ -80,6 +81,7 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
         election_timeout_ticks_min=timeout_ticks,
         election_timeout_ticks_max=2 * timeout_ticks,
         snapshot_threshold_entries=draw.choice((None, 4, 16)),
+        trailing_entries=draw.choice((0, 0, 2, 1000)),
         max_append_entries_bytes=draw.choice((1, 128, 4096)),
         snapshot_chunk_bytes=draw.choice((16, 256)),
         max_segment_bytes=draw.choice((128, 1024)),

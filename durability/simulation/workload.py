@@ -1,7 +1,8 @@
 """What the clients of a simulated cluster do: commands in sessions, sent again now and then; reads.
 
-Values are numbers that rise, so that no two writes are alike. Most requests go to the leader, as a
-client that has found it would send them; the others show what everyone else does with them.
+Values are numbers that rise, so that no two writes are alike. Most requests go to who takes itself
+for the leader, as a client that has found it would send them; there may be several. The others show
+what everyone else does with them.
 """
 
 import random
@@ -64,7 +65,7 @@ class Workload:
         return encode_command(Delete(key))
 
     def _draw_node(self, cluster: Cluster) -> int:
-        leader = cluster.leader()
-        if leader is not None and self._random.random() < 0.9:
-            return leader.node_id
+        leaders = cluster.leaders()
+        if leaders and self._random.random() < 0.9:
+            return self._random.choice(leaders).node_id
         return self._random.choice(list(cluster.members))

@@ -302,6 +302,7 @@ def test_a_mismatch_is_refused_with_a_hint_that_skips_a_whole_term_c22(
     cluster = follower(2, 2, 2, 3, 3)
     response = answer(cluster, append_entries(5, prev, sender=2))
     assert (response.success, response.reject_hint) == (False, hint)
+    assert response.last_log_index == prev[0]
     assert cluster.nodes[3].last_index == 6
 
 

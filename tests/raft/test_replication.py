@@ -60,7 +60,7 @@ def test_a_peer_is_probed_with_one_message_at_a_time() -> None:
     progress.sent(9)
     assert not progress.may_send(3)
     assert progress.next_index == 7
-    progress.reject(4, 1)
+    progress.reject(0, 4, 1)
     assert progress.may_send(3)
     assert (progress.next_index, progress.match_index) == (5, 0)
 
@@ -68,7 +68,7 @@ def test_a_peer_is_probed_with_one_message_at_a_time() -> None:
 def test_each_rejection_of_a_probe_moves_it_back() -> None:
     progress = Progress(7)
     for expected in (6, 5, 2, 1, 1):
-        progress.reject(1 if expected == 2 else 100, 1)
+        progress.reject(0, 1 if expected == 2 else 100, 1)
         assert progress.next_index == expected
 
 
@@ -90,9 +90,9 @@ def test_a_rejection_while_streaming_goes_back_but_not_below_what_is_held() -> N
     progress = Progress(7)
     progress.acknowledge(7, 1)
     progress.sent(20)
-    progress.reject(9, 1)
+    progress.reject(0, 9, 1)
     assert (progress.next_index, progress.is_probing, list(progress.in_flight)) == (10, True, [])
-    progress.reject(2, 1)
+    progress.reject(0, 2, 1)
     assert progress.next_index == 8
 
 
@@ -104,10 +104,11 @@ def test_an_older_acknowledgement_takes_nothing_back() -> None:
 
 
 def test_a_peer_that_has_lost_what_it_held_counts_no_more() -> None:
-    """What it said before it acknowledged, and comes late, is no evidence of that."""
+    """What it said before it acknowledged, or says of what follows, is no evidence of that."""
     progress = Progress(1)
     progress.acknowledge(5, 3)
-    progress.reject(2, 3)
-    assert (progress.match_index, progress.next_index) == (5, 6)
-    progress.reject(2, 4)
+    for index, round_number in ((5, 3), (6, 4), (0, 4)):
+        progress.reject(index, 2, round_number)
+        assert (progress.match_index, progress.next_index) == (5, 6)
+    progress.reject(5, 2, 4)
     assert (progress.match_index, progress.next_index) == (0, 3)

@@ -386,6 +386,12 @@ CONTROLS = {
         [Committed(2, 2), Settled(frozenset({1, 2}), 100)],
         [Committed(2, 2), Settled(frozenset({2}), 100)],
     ),
+    "P18 a leader that commits nothing": Control(
+        Liveness,
+        [*group(), *leads(1, 2), *appended((1, 2, 3), command(2, 2))],
+        [*(Committed(node, 2) for node in (1, 2, 3)), Settled(frozenset({1, 2, 3}), 100)],
+        [*(Committed(node, 1) for node in (1, 2, 3)), Settled(frozenset({1, 2, 3}), 100)],
+    ),
     "P18 a node that does not catch up": Control(
         Liveness,
         committed_by_first_leader(),
