@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -228,7 +228,7 @@ class CrashCycle:
         order: KillOrder,
         run: Run,
         directory: str,
-        later: Container[str],
+        later: frozenset[str],
     ) -> Cycle:
         """Judge a run whose kill was sent."""
         number, redrawn = turn
@@ -254,7 +254,7 @@ class CrashCycle:
         )
 
     def _found(
-        self, violations: list[Violation], order: KillOrder, trace: Trace, later: Container[str]
+        self, violations: list[Violation], order: KillOrder, trace: Trace, later: frozenset[str]
     ) -> tuple[list[Found], list[str]]:
         """Settle how coarse a tear shows each kind, and keep the coarsest that was met.
 
@@ -276,9 +276,8 @@ class CrashCycle:
             folder = None
             if news:
                 try:
-                    folder = self._keep(
-                        news, msgspec.structs.replace(order, tear=tear), shown_trace
-                    )
+                    at = msgspec.structs.replace(order, tear=tear)
+                    folder = self._keep(news, at, shown_trace, later)
                 except CannotKeepError as error:
                     unkept.append(str(error))
             for violation in news:
@@ -300,7 +299,7 @@ class CrashCycle:
         rank = FROM_COARSE_TO_FINE.index
         return best is None or rank(tear) < rank(best)
 
-    def _again(self, order: KillOrder, later: Container[str]) -> tuple[list[Violation], Trace]:
+    def _again(self, order: KillOrder, later: frozenset[str]) -> tuple[list[Violation], Trace]:
         """Kill once more at an order; return what it shows: nothing where it did not land."""
         directory = self._fresh_directory()
         try:
@@ -312,13 +311,16 @@ class CrashCycle:
         finally:
             shutil.rmtree(directory)
 
-    def _keep(self, violations: list[Violation], order: KillOrder, trace: Trace) -> str:
+    def _keep(
+        self, violations: list[Violation], order: KillOrder, trace: Trace, later: Iterable[str]
+    ) -> str:
         finding = Finding(
             target=self._plan.target_name,
             at=str(order),
             tear=order.tear,
             seed=self._plan.seed,
             violations=violations,
+            later=sorted(later),
         )
         return keep(finding, trace, self._target.name, self._plan.findings)
 

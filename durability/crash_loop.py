@@ -176,6 +176,7 @@ def _violations(
             msgspec.structs.replace(
                 one.violation,
                 message=f"{one.violation.message} ({context})",
+                tear=one.tear,
                 reproduce=reproduce,
             )
         )

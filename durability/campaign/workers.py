@@ -132,7 +132,8 @@ def _serve(connection: socket.socket, cpu: int, start: Start) -> NoReturn:
     """Work until the parent closes the pipe; never return into the parent's code."""
     status = 0
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the parent decides what Ctrl-C means
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.sched_setaffinity(0, {cpu})
         with start(connection.fileno()) as work:

@@ -8,9 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from durability import cli
 from durability.audit.guarantees import breach
+from durability.crash_cycle import Plan
 from durability.report.finding import Finding, keep
+from durability.report.result import Result
+from durability.targets.contract import Target
 from durability.trace.records import Open
 from durability.trace.trace import Trace
 from tests.durability.commands import ROOT, durability, environment, program
@@ -239,3 +244,24 @@ def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], says: str) -> N
     assert says in errors
     assert shown == ""
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "mechanism"),
+    [([], "timer"), (["--tear", "page"], "seccomp"), (["--at", "7"], "seccomp")],
+)
+def test_what_the_clock_cannot_do_is_not_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], mechanism: str
+) -> None:
+    """Where kills cannot be exact, `--mechanism auto` must not take a position for a time."""
+    plans: list[Plan] = []
+
+    def planned(_target: Target, plan: Plan, *_: object) -> Result:
+        plans.append(plan)
+        return Result("crash", reasons=["only planned"])
+
+    monkeypatch.setattr(cli, "exact_or_timer", lambda: ("timer", "no seccomp here"))
+    monkeypatch.setattr(cli, "crash_loop", planned)
+    CliRunner().invoke(cli.main, ["crash", *options])
+    (plan,) = plans
+    assert plan.mechanism == mechanism
