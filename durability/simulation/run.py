@@ -15,13 +15,17 @@ from durability.simulation.cluster import Cluster
 from durability.simulation.options import Options
 from durability.simulation.schedule import Schedule
 
+# Numbers, since the hash of a text is another one in every process.
+_ROLES = {"follower": 0, "pre-candidate": 1, "candidate": 2, "leader": 3}
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one run did, and whether it held.
 
     `violation_step` is the number of actions after which the first violation was there, None
-    without one; `actions` are those performed, which `replay` performs again.
+    without one; `actions` are those performed, which `replay` performs again. `states` are digests
+    of the abstract states passed through: roles, and how terms, logs and commits compare.
     """
 
     seed: int
@@ -34,6 +38,7 @@ class Run:
     checks: int
     max_term: int
     had_leader: bool
+    states: frozenset[int]
     digest: str
 
 
@@ -86,11 +91,13 @@ class Judged:
         self._seed = seed
         self._actions: list[Action] = []
         self._violation_step: int | None = None
+        self._states: set[int] = set()
 
     def perform(self, action: Action) -> bool:
         """Perform an action; True if something is broken now."""
         self._actions.append(action)
         self.cluster.perform(action)
+        self._states.add(self._abstract_state())
         if not self.observer.violations and not self.cluster.failures:
             return False
         if self._violation_step is None:
@@ -102,6 +109,25 @@ class Judged:
         self.observer.observe(Settled(nodes, ticks))
         if self.observer.violations:
             self._violation_step = len(self._actions)
+
+    def _abstract_state(self) -> int:
+        nodes = self.observer.record.nodes.values()
+        term = min(node.term for node in nodes)
+        commit_index = min(node.commit_index for node in nodes)
+        return hash(
+            tuple(
+                [
+                    (
+                        node.running,
+                        _ROLES[node.role],
+                        node.term - term,
+                        node.last_index - node.commit_index,
+                        node.commit_index - commit_index,
+                    )
+                    for node in nodes
+                ]
+            )
+        )
 
     def result(self) -> Run:
         """Say what came of it."""
@@ -117,5 +143,6 @@ class Judged:
             checks=self.observer.checks,
             max_term=max((node.term for node in record.nodes.values()), default=0),
             had_leader=bool(record.leader_of),
+            states=frozenset(self._states),
             digest=self.cluster.digest,
         )
