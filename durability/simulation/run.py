@@ -8,7 +8,6 @@ from itertools import islice
 from durability.audit.violation import Violation
 from durability.invariants.events import Settled
 from durability.invariants.observer import Observer, all_properties
-from durability.invariants.property import Property
 from durability.invariants.sometimes import Sometimes
 from durability.simulation.action import Action
 from durability.simulation.cluster import Cluster
@@ -73,7 +72,7 @@ def replay(options: Options, seed: int, actions: list[Action]) -> Run:
 class Judged:
     """A cluster, and the observer that watches it."""
 
-    def __init__(self, options: Options, seed: int, extra: tuple[Property, ...] = ()) -> None:
+    def __init__(self, options: Options, seed: int) -> None:
         self._sometimes = Sometimes()
         self.observer = Observer(
             [
@@ -83,7 +82,6 @@ class Judged:
                     pre_vote=options.pre_vote,
                 ),
                 self._sometimes,
-                *extra,
             ]
         )
         self.cluster = Cluster(options, seed, self.observer.observe)
