@@ -8,8 +8,9 @@ The rules of the Raft paper (figure 2), with what experience has added:
   9.6). Asking and granting change nothing on either side. A refusal carries the term of who
   refuses, and raises the one who asked: else a node with the longer log and one with the higher
   term could refuse each other for ever (etcd issue 8243).
-- A pre-vote is refused as long as a leader is heard, so a node that alone cannot hear it does not
-  force it down.
+- A vote or pre-vote is refused, and the term not raised, as long as a leader is heard: who alone
+  cannot hear it, or was removed and does not know, does not force it down (section 4.2.3). The
+  exception is a vote for whom the leader has handed over to, which says so in `success`.
 - Who is not a member is granted nothing and disturbs no term. Only what a leader sends is taken
   from anybody: a node that is new, or has been away, does not know the members yet.
 - Who may lack entries that it has acknowledged votes for nobody, itself included, until a leader
@@ -197,7 +198,7 @@ class Member:
         """Campaign at once: the leader has handed over, so nobody is asked whether he is heard."""
         if message.sender != self.election.leader_id or not self._may_campaign:
             return DropReason.UNEXPECTED
-        self._campaign()
+        self._campaign(is_handed_over=True)
         return None
 
     # Whom it votes for.
@@ -214,20 +215,24 @@ class Member:
         if self.replica.config.pre_vote and not is_alone:
             self.election.pre_campaign()
             self._tell_role()
-            self._ask_for_votes(MessageType.PRE_VOTE, self.replica.current_term + 1)
+            self._ask_for_votes(
+                MessageType.PRE_VOTE, self.replica.current_term + 1, is_handed_over=False
+            )
         else:
             self._campaign()
 
-    def _campaign(self) -> None:
+    def _campaign(self, *, is_handed_over: bool = False) -> None:
         """Enter the next term and vote for itself (Raft paper, section 5.2)."""
         replica = self.replica
         replica.storage.save_term(replica.current_term + 1, replica.node_id)
         self.election.campaign()
         self._tell_role()
-        self._ask_for_votes(MessageType.REQUEST_VOTE, replica.current_term)
+        self._ask_for_votes(
+            MessageType.REQUEST_VOTE, replica.current_term, is_handed_over=is_handed_over
+        )
         self._lead_if_elected()
 
-    def _ask_for_votes(self, message_type: MessageType, term: int) -> None:
+    def _ask_for_votes(self, message_type: MessageType, term: int, *, is_handed_over: bool) -> None:
         replica = self.replica
         for voter in sorted(replica.membership.voters - {replica.node_id}):
             request = Message(
@@ -237,6 +242,7 @@ class Member:
                 term=term,
                 last_log_index=replica.log.last_index,
                 last_log_term=replica.log.last_term,
+                success=is_handed_over,
             )
             replica.send(voter, request)
 
@@ -284,6 +290,9 @@ class Member:
         """Vote for the first who asks in a term, if its log is as good as this one."""
         storage = self.replica.storage
         is_later = message.term > self.replica.current_term
+        if is_later and self.election.hears_leader and not message.success:
+            self._refuse(message)
+            return
         is_free = is_later or storage.metadata.voted_for in (None, message.sender)
         grant = is_free and self._would_elect(message)
         vote = message.sender if grant else None

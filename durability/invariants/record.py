@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 from durability.invariants.events import (
     Appended,
+    Applied,
     Committed,
     Event,
     Returned,
@@ -22,7 +23,6 @@ from durability.invariants.events import (
     TermSaved,
     Truncated,
 )
-from durability.invariants.events import Applied as AppliedEvent
 from raft.log_entry import EntryType, LogEntry
 from raft.peer import Peer, PeerRole
 
@@ -168,7 +168,7 @@ class Record:
             Appended: self._appended,
             RoleChanged: self._role_changed,
             Committed: self._committed,
-            AppliedEvent: self._applied,
+            Applied: self._applied,
             Returned: self._returned,
         }
 
@@ -235,7 +235,7 @@ class Record:
         for index in range(self.committed_index + 1, event.index + 1):
             self.committed.append((record.term_at(index) or 0, record.digest(index)))
 
-    def _applied(self, event: AppliedEvent) -> None:
+    def _applied(self, event: Applied) -> None:
         self.nodes[event.node].last_applied = event.index
 
     def _returned(self, event: Returned) -> None:

@@ -55,7 +55,6 @@ class Cluster:
         self.sent: list[Way] = []
         self.members: dict[int, Member] = {}
         self.session_ids: list[int] = []
-        self.actions = 0
         self._options = options
         self._seed = seed
         self._observe = observe
@@ -99,7 +98,6 @@ class Cluster:
 
     def perform(self, action: Action) -> None:
         """Do one action, or nothing where it makes no sense now."""
-        self.actions += 1
         self._digest.update(repr(action).encode())
         node = action.receiver if isinstance(action, Deliver) else action.node
         if node not in self.members:
@@ -113,11 +111,6 @@ class Cluster:
                 self._crash_or_restart(action)
             case _:
                 self._request(action)
-
-    def perform_all(self, actions: Sequence[Action]) -> None:
-        """Do one action after the other."""
-        for action in actions:
-            self.perform(action)
 
     def _start_new(self, node_id: int) -> None:
         options = self._options

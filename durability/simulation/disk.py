@@ -84,18 +84,6 @@ class Disk:
         }
         self.written = dict(self.synced)
 
-    def wipe(self) -> None:
-        """Replace the disk by an empty one."""
-        self._operations_left = None
-        self.written = {}
-        self.synced = {}
-
-    def has_unsynced(self) -> bool:
-        """Say whether a power cut would lose anything now."""
-        return self.written != self.synced or any(
-            content.written != content.synced for content in self.written.values()
-        )
-
 
 class SimulatedFile:
     """An open file of a `Disk`."""

@@ -8,12 +8,14 @@ from itertools import islice
 from durability.audit.violation import Violation
 from durability.invariants.events import Settled
 from durability.invariants.observer import Observer, all_properties
-from durability.invariants.property import Property
 from durability.invariants.sometimes import Sometimes
 from durability.simulation.action import Action
 from durability.simulation.cluster import Cluster
 from durability.simulation.options import Options
 from durability.simulation.schedule import Schedule
+
+# Numbers, since the hash of a text is another one in every process.
+_ROLES = {"follower": 0, "pre-candidate": 1, "candidate": 2, "leader": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Run:
     """What one run did, and whether it held.
 
     `violation_step` is the number of actions after which the first violation was there, None
-    without one; `actions` are those performed, which `replay` performs again.
+    without one; `actions` are those performed, which `replay` performs again. `states` are digests
+    of the abstract states passed through: roles, and how terms, logs and commits compare.
     """
 
     seed: int
@@ -34,6 +37,7 @@ class Run:
     checks: int
     max_term: int
     had_leader: bool
+    states: frozenset[int]
     digest: str
 
 
@@ -68,7 +72,7 @@ def replay(options: Options, seed: int, actions: list[Action]) -> Run:
 class Judged:
     """A cluster, and the observer that watches it."""
 
-    def __init__(self, options: Options, seed: int, extra: tuple[Property, ...] = ()) -> None:
+    def __init__(self, options: Options, seed: int) -> None:
         self._sometimes = Sometimes()
         self.observer = Observer(
             [
@@ -78,7 +82,6 @@ class Judged:
                     pre_vote=options.pre_vote,
                 ),
                 self._sometimes,
-                *extra,
             ]
         )
         self.cluster = Cluster(options, seed, self.observer.observe)
@@ -86,11 +89,13 @@ class Judged:
         self._seed = seed
         self._actions: list[Action] = []
         self._violation_step: int | None = None
+        self._states: set[int] = set()
 
     def perform(self, action: Action) -> bool:
         """Perform an action; True if something is broken now."""
         self._actions.append(action)
         self.cluster.perform(action)
+        self._states.add(self._abstract_state())
         if not self.observer.violations and not self.cluster.failures:
             return False
         if self._violation_step is None:
@@ -102,6 +107,25 @@ class Judged:
         self.observer.observe(Settled(nodes, ticks))
         if self.observer.violations:
             self._violation_step = len(self._actions)
+
+    def _abstract_state(self) -> int:
+        nodes = self.observer.record.nodes.values()
+        term = min(node.term for node in nodes)
+        commit_index = min(node.commit_index for node in nodes)
+        return hash(
+            tuple(
+                [
+                    (
+                        node.running,
+                        _ROLES[node.role],
+                        node.term - term,
+                        node.last_index - node.commit_index,
+                        node.commit_index - commit_index,
+                    )
+                    for node in nodes
+                ]
+            )
+        )
 
     def result(self) -> Run:
         """Say what came of it."""
@@ -117,5 +141,6 @@ class Judged:
             checks=self.observer.checks,
             max_term=max((node.term for node in record.nodes.values()), default=0),
             had_leader=bool(record.leader_of),
+            states=frozenset(self._states),
             digest=self.cluster.digest,
         )

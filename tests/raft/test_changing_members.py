@@ -134,6 +134,23 @@ def test_a_removed_node_that_was_not_told_disturbs_nobody_c25() -> None:
     assert (cluster.leaders(), cluster.leader.current_term) == ([1], 2)
 
 
+def test_a_removed_node_disturbs_nobody_without_pre_votes_either_c25() -> None:
+    """Node 2 has not been told either: it takes node 3 for a member, and follows the leader."""
+    cluster = Cluster(4, pre_vote=False)
+    cluster.elect(1)
+    cluster.isolate(3)
+    cluster.intercept = lambda one: one.receiver != 2 or not one.message.entries_count
+    cluster.leader.remove_peer(3)
+    cluster.settle()
+    cluster.heal()
+    for _ in range(200):
+        cluster.tick(1)
+        cluster.tick(3)
+    assert cluster.nodes[3].current_term > 2
+    assert 3 in [one.id for one in cluster.nodes[2].peers]
+    assert (cluster.leaders(), cluster.nodes[2].current_term) == ([1], 2)
+
+
 def test_a_group_shrinks_to_one_and_grows_again() -> None:
     cluster = Cluster()
     cluster.elect(1)
@@ -307,6 +324,7 @@ def test_d41_a_node_that_is_removed_and_added_again_does_not_vote_twice() -> Non
     cluster = Cluster()
     cluster.elect(1)
     vote = Message(7, MessageType.REQUEST_VOTE, 2, 9, last_log_index=9, last_log_term=9)
+    cluster.nodes[3]._member.election._ticks_since_leader = 99
     cluster.deliver(Envelope(2, 3, vote))
     granted = cluster.sent[-1].message.success
     for index, peers in ((3, cluster.peers[:2]), (4, cluster.peers)):

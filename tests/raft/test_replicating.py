@@ -256,10 +256,11 @@ def test_d03_an_acknowledgement_of_an_earlier_term_counts_for_nothing() -> None:
     cluster.settle()
     before = cluster.nodes[1].commit_index
     node = cluster.nodes[1]
+    stale = node.dropped_messages[DropReason.STALE]
     claim = dataclasses.replace(old.message, last_log_index=node.last_index)
     cluster.deliver(Envelope(3, 1, claim))
     assert (node.commit_index, node.last_index) == (before, before + 1)
-    assert node.dropped_messages[DropReason.STALE] == 1
+    assert node.dropped_messages[DropReason.STALE] == stale + 1
 
 
 def test_d10_the_whole_log_but_for_what_is_committed_can_be_replaced() -> None:
@@ -367,6 +368,7 @@ def test_d27_a_term_is_durable_before_it_is_used() -> None:
         (9, Message(7, MessageType.APPEND_ENTRIES_RESPONSE, 2, 9)),
         (11, Message(7, MessageType.PRE_VOTE_RESPONSE, 2, 11)),
     ):
+        cluster.nodes[3]._member.election._ticks_since_leader = 99
         cluster.deliver(Envelope(message.sender, 3, message))
         assert cluster.nodes[3].current_term == term
         cluster.cut_power(3)
