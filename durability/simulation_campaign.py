@@ -91,16 +91,23 @@ class Campaign:
 
 
 def simulate(
-    seeds: range, *, nodes: int = 3, steps: int = 2000, faults: Faults = "swarm", jobs: int = 1
+    seeds: range,
+    *,
+    nodes: int = 3,
+    steps: int = 2000,
+    faults: Faults = "swarm",
+    settle: bool = True,
+    jobs: int = 1,
 ) -> Campaign:
     """Run a cluster for each seed, and make what breaks small.
 
-    `steps` are the actions of each run, before the faults end and it settles. With one job all
-    happens in this process.
+    `steps` are the actions of each run, before the faults end and it settles; without `settle` it
+    ends there, and liveness is not judged. With one job all happens in this process.
     """
     started = time.perf_counter()
     campaign = Campaign()
-    for outcome in _run_all(seeds, partial(_run, nodes=nodes, steps=steps, faults=faults), jobs):
+    run_one = partial(_run, nodes=nodes, steps=steps, faults=faults, settle=settle)
+    for outcome in _run_all(seeds, run_one, jobs):
         campaign.add(outcome)
         if outcome.violations:
             campaign.findings.append(_find(outcome, nodes, steps, faults))
@@ -133,8 +140,8 @@ def shrink(broken: Run) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def _run(seed: int, *, nodes: int, steps: int, faults: Faults) -> Run:
-    return run(draw_options(seed, faults, nodes), seed, steps)
+def _run(seed: int, *, nodes: int, steps: int, faults: Faults, settle: bool) -> Run:
+    return run(draw_options(seed, faults, nodes), seed, steps, settle=settle)
 
 
 def _run_all(seeds: Iterable[int], run_one: "partial[Run]", jobs: int) -> Iterator[Run]:

@@ -24,7 +24,7 @@ from raft.election import Role
 from raft.examples.kv import KeyValueStore
 from raft.log_entry import LogEntry
 from raft.membership import Membership
-from raft.message import Message
+from raft.message import Message, MessageType
 from raft.node import Node
 from raft.peer import Peer, PeerRole
 from raft.storage import Storage
@@ -34,10 +34,12 @@ NODE_IDS = (1_000_001, 1_000_002, 1_000_003)
 Input = tuple[Literal["timeout", "deliver", "crash", "propose", "heartbeat"], int]
 """What happens to a node, and the message's number, or how often it happens."""
 
-_TICKS = 2  # the least election timeout that there is; equal for all, since the search decides
+# Every timeout drawn is the longest: a node can forget its leader long before it stands itself.
+_TICKS_MIN = 2
+_TICKS_MAX = 12
 _CLOCKS = ("_ticks_left", "_ticks_since_leader", "_heartbeat_ticks_left", "_quorum_ticks_left")
 _STANDING = (Role.PRE_CANDIDATE, Role.CANDIDATE)
-_ANY_RANDOM = random.Random(0)  # with equal timeouts it decides nothing
+_VOTES = (MessageType.REQUEST_VOTE, MessageType.PRE_VOTE)
 _SAME_IN_ALL = (Config, Storage, Membership, KeyValueStore, Counter, random.Random)
 
 
@@ -129,7 +131,13 @@ class NodeStates:
                 for _ in range(number):
                     taken = _time_out(node)
             case "deliver":
-                node.step(self._messages[number])
+                message = self._messages[number]
+                if message.type in _VOTES and node.leader_id is not None and not node.is_leader:
+                    # It would refuse as long as it hears its leader, and has not for a while.
+                    for _ in range(_TICKS_MIN):
+                        node.tick()
+                    node.take_effects()
+                node.step(message)
             case "propose":
                 node.propose(b"")
             case "heartbeat":
@@ -199,8 +207,8 @@ class NodeStates:
 def _config(node_id: int, *, pre_vote: bool) -> Config:
     return Config(
         node_id=node_id,
-        election_timeout_ticks_min=_TICKS,
-        election_timeout_ticks_max=_TICKS,
+        election_timeout_ticks_min=_TICKS_MIN,
+        election_timeout_ticks_max=_TICKS_MAX,
         max_append_entries_bytes=1,  # one entry a message: batches would hide what is between
         snapshot_threshold_entries=None,
         random_seed=0,
@@ -214,7 +222,7 @@ def _time_out(node: Node) -> list[effects.Effect]:
     Returns the effects of the last tick: what was sent before is lost. Nothing comes of it where
     the node may not stand.
     """
-    for _ in range(8 * _TICKS):
+    for _ in range(4 * _TICKS_MAX):
         node.tick()
         taken = node.take_effects()
         for effect in taken:
@@ -257,6 +265,14 @@ def _rename(form: Any, names: dict[int, int]) -> Any:
     return tuple(renamed)
 
 
+class _Longest(random.Random):
+    def randint(self, _: int, b: int) -> int:
+        return b
+
+
+_LONGEST = _Longest(0)
+
+
 class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> str | None:
         return "random" if isinstance(value, random.Random) else None
@@ -264,4 +280,4 @@ class _Pickler(pickle.Pickler):
 
 class _Unpickler(pickle.Unpickler):
     def persistent_load(self, _: str) -> random.Random:
-        return _ANY_RANDOM
+        return _LONGEST

@@ -75,7 +75,7 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
     def sometimes(least: float, most: float) -> float:
         return draw.uniform(least, most) if draw.random() < 0.6 else 0.0
 
-    timeout_ticks = draw.choice((4, 10, 10, 20))
+    timeout_ticks = draw.choice((3, 4, 6, 10))
     return Options(
         nodes=nodes,
         election_timeout_ticks_min=timeout_ticks,

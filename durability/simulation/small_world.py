@@ -9,7 +9,8 @@ answered to it; a node crashes and recovers; a leader takes a command, or sends 
 arrive in any order, or never. The network holds `in_flight_max` of them: sending more loses the
 oldest.
 
-**What makes two states one.** Clocks are left out: a node times out when the search says so. States
+**What makes two states one.** Clocks are left out: a node times out when the search says so, and a
+request for a vote comes when its receiver has not heard its leader for a while. States
 that differ only in who is who are one (symmetry). Both leave out nothing that is wrong: whatever is
 reported has been executed, event by event.
 
