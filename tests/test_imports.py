@@ -21,7 +21,7 @@ STAGES = (
     ("campaign",),
     ("timed_kill",),
     ("crash_cycle",),
-    ("crash_loop", "replay", "recording", "doctor"),
+    ("crash_loop", "replay", "recording", "doctor", "simulation_campaign"),
     ("cli",),
     ("__main__",),
 )

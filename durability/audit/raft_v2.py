@@ -36,6 +36,9 @@ SEGMENT_NAME: Final = re.compile(r"(?!0{20})[0-9]{20}\.segment")
 TEMPORARIES: Final = ("metadata.tmp", "snapshot.tmp")
 FILES: Final = ("metadata", "snapshot", *TEMPORARIES)
 
+_INCOMPLETE: Final = 2**64 - 1
+"""In the place of metadata's durable index: entries that the node has held may be missing."""
+
 
 @dataclass(frozen=True)
 class _Break:
@@ -78,7 +81,10 @@ def read_raft_v2(directory: DataDirectory, *, recovered: bool) -> RecoveredDirec
         metadata = decode_metadata(directory.read(file))
         audit.node_id, audit.group_id = metadata.node_id, metadata.group_id
         audit.term, audit.voted_for = metadata.current_term, metadata.voted_for
-        audit.durable_index = metadata.durable_index
+        if metadata.durable_index == _INCOMPLETE:
+            audit.notes.append("the log is incomplete: the node stays out of votes until repaired")
+        else:
+            audit.durable_index = metadata.durable_index
         if "snapshot" in directory.names:
             file = "snapshot"
             snapshot = decode_snapshot(directory.read(file), metadata.directory_id)

@@ -196,7 +196,8 @@ def test_rounds_by_themselves() -> None:
     reads.begin_round()
     reads.acknowledge(2, reads.round - 1)
     assert reads.answered(is_quorum) == [Read("a", 5)]
-    assert reads.is_asking
+    still_asking = reads.is_asking
+    assert still_asking
     reads.acknowledge(3, reads.round)
     reads.acknowledge(2, reads.round - 1)
     assert reads.answered(is_quorum) == []

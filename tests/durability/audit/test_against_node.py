@@ -3,6 +3,7 @@
 The node's rules are in its own tests; here only the two answers are compared.
 """
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from durability.audit.log_entry import EntryType
 from raft import Config, Node, Peer, PeerRole
 from raft.errors import StorageError
 from raft.filesystem import LocalFilesystem
+from raft.metadata import INCOMPLETE, Metadata
 
 CONFIG = Config(
     node_id=1,
@@ -204,3 +206,16 @@ def test_they_agree_on_every_missing_file(tmp_path: Path, crashed: Path) -> None
         path = damaged(crashed, tmp_path / "d", name, b"")
         (path / name).unlink()
         assert_same_answer(path)
+
+
+def test_a_log_that_the_node_has_marked_incomplete_is_no_corruption(tmp_path: Path) -> None:
+    with Node(CONFIG, Journal(), tmp_path) as node:
+        node.bootstrap(PEERS)
+    metadata = Metadata.read(LocalFilesystem(tmp_path))
+    dataclasses.replace(metadata, durable_index=INCOMPLETE).write(LocalFilesystem(tmp_path))
+    found = audit_directory(str(tmp_path), recovered=True)
+    assert (found.verdict, found.violations, found.last_index) == ("held", [], 1)
+    assert "incomplete" in found.notes[0]
+    # One less would be an index that the log does not reach.
+    dataclasses.replace(metadata, durable_index=INCOMPLETE - 1).write(LocalFilesystem(tmp_path))
+    assert audit_directory(str(tmp_path)).verdict == "violation"
