@@ -247,8 +247,8 @@ PLANTED: Final = (
         "durable-record-dropped",
         "recovery",
         "raft/recovery.py",
-        "    if flaw.index <= survey.durable_index:\n",
-        "    if flaw.index < survey.durable_index:\n",
+        "    if flaw.index > survey.durable_index:\n",
+        "    if flaw.index >= survey.durable_index:\n",
         "D15",
     ),
     PlantedDefect(

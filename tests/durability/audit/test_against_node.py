@@ -23,6 +23,7 @@ CONFIG = Config(
     group_id=7,
     max_segment_bytes=300,
     snapshot_threshold_entries=20,
+    trailing_entries=0,  # what is in memory alone, an audit cannot see
     random_seed=1,
 )
 PEERS = (Peer(1, PeerRole.VOTER, "127.0.0.1:1"),)
