@@ -1,4 +1,4 @@
-"""The command line: `durability crash`, `audit`, `replay`, `trace`, `targets`, `doctor`.
+"""The command line: one function a command, each of which ends in one `Result`.
 
 `report.command` has what they have in common.
 """
@@ -29,12 +29,15 @@ from durability.report.command import CommandGroup, output, reporting
 from durability.report.finding import FINDINGS
 from durability.report.result import Result
 from durability.report.terminal import CrashProgress
+from durability.simulation.options import Faults
+from durability.simulation_campaign import simulate
 from durability.targets import catalogue
 from durability.targets.contract import Tear
 from durability.trace import trace as traces
 from durability.trace.kill_order import KillOrder
 
 _KILLS: Final = 200
+_SEEDS: Final = 100
 _RUN_DEADLINE_S: Final = 30.0
 _RAM_DISK: Final = "/dev/shm"  # noqa: S108 - directories made in it are private and removed
 _RAM_DISK_FREE_BYTES_MIN: Final = 1 << 28
@@ -276,6 +279,50 @@ def show_command(file: str) -> None:
             click.echo(line)
     except DurabilityError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _seeds(context: click.Context, parameter: click.Parameter, value: str | None) -> range | None:
+    """Read A..B, both included."""
+    if value is None:
+        return None
+    first, _, last = value.partition("..")
+    if not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
+        raise click.BadParameter(f"{value!r} is not A..B with A <= B", context, parameter)
+    return range(int(first), int(last) + 1)
+
+
+@main.command("simulate")
+@click.option("--nodes", type=click.IntRange(1, 9), default=3, help="By default 3.")
+@click.option("--seeds", metavar="A..B", callback=_seeds, help=f"By default 0..{_SEEDS - 1}.")
+@click.option("--steps", type=click.IntRange(1), default=2000, help="In a run; by default 2000.")
+@click.option(
+    "--faults",
+    type=click.Choice(["swarm", "gentle", "none"]),
+    default="swarm",
+    help="Drawn for each seed, mild ones, or none at all.",
+)
+@reporting("simulate", campaign=True)
+def simulate_command(
+    *, nodes: int, seeds: range | None, steps: int, faults: Faults, **common: Any
+) -> Result:
+    """Run simulated clusters, one a seed, with every Raft property watching."""
+    began = time.perf_counter()
+    wanted = range(_SEEDS) if seeds is None else seeds
+    campaign = simulate(
+        wanted,
+        nodes=nodes,
+        steps=steps,
+        faults=faults,
+        jobs=common["jobs"] or len(os.sched_getaffinity(0)),
+        until=None if common["budget"] is None else began + common["budget"],
+    )
+    result = Result("simulate", figures=campaign.to_json(), elapsed_s=campaign.elapsed_s)
+    result.violations += campaign.violations()
+    if seeds is not None and campaign.seeds < len(seeds):
+        result.reasons.append(f"time was up after {campaign.seeds} of {len(seeds)} seeds")
+    if not campaign.seeds_with_leader:
+        result.reasons.append("no run saw a leader: nothing was put to the test")
+    return result
 
 
 @main.command()

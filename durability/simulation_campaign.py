@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 
+import msgspec
+
 from durability.audit.violation import Violation
 from durability.simulation.action import Action
 from durability.simulation.options import Faults, draw_options
@@ -29,6 +31,18 @@ class Finding:
     violation: Violation
     step: int
     shrunk: tuple[Action, ...]
+
+
+class SimulatedViolation(Violation, frozen=True, kw_only=True):
+    """A property that a simulated cluster broke, with the run that shows it.
+
+    `step` counts the actions up to it, `shrunk_events` those that are left of them.
+    """
+
+    property: str
+    seed: int
+    step: int
+    shrunk_events: int
 
 
 @dataclass(slots=True)
@@ -74,20 +88,20 @@ class Campaign:
             "digest": self.digest,
             "events_per_second": round(events / self.elapsed_s) if self.elapsed_s else 0,
             "sometimes": dict(sorted(self.sometimes.items())),
-            "violations": [
-                {
-                    "property": finding.violation.kind,
-                    "seed": finding.seed,
-                    "step": finding.step,
-                    "shrunk_events": len(finding.shrunk),
-                    "kind": finding.violation.kind,
-                    "invariant": finding.violation.invariant,
-                    "message": finding.violation.message,
-                    "reproduce": finding.violation.reproduce,
-                }
-                for finding in self.findings
-            ],
         }
+
+    def violations(self) -> list[SimulatedViolation]:
+        """Return what broke, in the order of the seeds."""
+        return [
+            SimulatedViolation(
+                **msgspec.structs.asdict(finding.violation),
+                property=finding.violation.kind,
+                seed=finding.seed,
+                step=finding.step,
+                shrunk_events=len(finding.shrunk),
+            )
+            for finding in self.findings
+        ]
 
 
 def simulate(
@@ -98,11 +112,13 @@ def simulate(
     faults: Faults = "swarm",
     settle: bool = True,
     jobs: int = 1,
+    until: float | None = None,
 ) -> Campaign:
     """Run a cluster for each seed, and make what breaks small.
 
     `steps` are the actions of each run, before the faults end and it settles; without `settle` it
-    ends there, and liveness is not judged. With one job all happens in this process.
+    ends there, and liveness is not judged. With one job all happens in this process. No further
+    run is counted after `until` (on `time.perf_counter`).
     """
     started = time.perf_counter()
     campaign = Campaign()
@@ -111,6 +127,8 @@ def simulate(
         campaign.add(outcome)
         if outcome.violations:
             campaign.findings.append(_find(outcome, nodes, steps, faults))
+        if until is not None and time.perf_counter() > until:
+            break
     campaign.elapsed_s = time.perf_counter() - started
     return campaign
 
@@ -148,8 +166,11 @@ def _run_all(seeds: Iterable[int], run_one: "partial[Run]", jobs: int) -> Iterat
     if jobs == 1:
         yield from map(run_one, seeds)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    pool = ProcessPoolExecutor(jobs)
+    try:
         yield from pool.map(run_one, seeds, chunksize=_SEEDS_A_CHUNK)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _find(outcome: Run, nodes: int, steps: int, faults: Faults) -> Finding:

@@ -60,6 +60,7 @@ def _every_kill_held(figures: Mapping[str, Any]) -> str:
 
 _HELD: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "crash": _every_kill_held,
+    "simulate": lambda figures: f"{counted(figures['seeds'], 'run')}, every property kept in each",
     "audit": lambda _: "what each of the directories holds is whole and agrees",
     "replay": lambda figures: f"{counted(figures['cases'], 'case')} replayed, without a violation",
     "trace": lambda figures: f"{counted(figures['operations'], 'operation')} recorded",

@@ -265,3 +265,29 @@ def test_what_the_clock_cannot_do_is_not_left_to_it(
     CliRunner().invoke(cli.main, ["crash", *options])
     (plan,) = plans
     assert plan.mechanism == mechanism
+
+
+def test_simulate_runs_every_seed_under_every_property(tmp_path: Path) -> None:
+    arguments = ("simulate", "--seeds", "0..3", "--steps", "400")
+    done = durability(*arguments, cwd=str(tmp_path))
+    assert done.status == 0, done.stdout
+    assert (done.document["seeds"], done.document["seeds_with_leader"]) == (4, 4)
+    assert done.document["invariant_checks"] > done.document["steps"] > 4 * 400
+    again = durability(*arguments, "--jobs", "1", cwd=str(tmp_path))
+    assert again.document["digest"] == done.document["digest"]
+    other = durability("simulate", "--seeds", "4..7", "--steps", "400", cwd=str(tmp_path))
+    assert other.document["digest"] != done.document["digest"]
+
+
+def test_simulate_says_when_its_time_was_up(tmp_path: Path) -> None:
+    arguments = ("simulate", "--seeds", "0..99999", "--budget", "0.1")
+    done = durability(*arguments, cwd=str(tmp_path))
+    assert done.status == 3
+    assert "time was up" in done.document["reasons"][0]
+
+
+@pytest.mark.parametrize("seeds", ["3", "5..2", "a..b", "0.."])
+def test_simulate_refuses_what_is_no_range_of_seeds(tmp_path: Path, seeds: str) -> None:
+    done = durability("simulate", "--seeds", seeds, cwd=str(tmp_path))
+    assert done.status == 2
+    assert "A..B" in done.stderr
