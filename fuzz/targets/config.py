@@ -1,7 +1,7 @@
 """Invariant tested: exactly the settings that make sense are accepted, others with a typed error.
 
-An input is up to 12 values in the order of `Config`'s fields, each u8 kind and u64 number; a field
-without a value has its default.
+An input is values in the order of `Config`'s fields, each u8 kind and u64 number; a field without
+a value has its default.
 """
 
 import struct
@@ -18,6 +18,8 @@ from raft.errors import ConfigError
 _VALUE: Final = struct.Struct("<BQ")
 _FIELDS: Final = tuple(field.name for field in fields(Config))
 _DEFAULTS: Final = {field.name: field.default for field in fields(Config)} | {"node_id": 1}
+
+_FLAGS: Final = ("pre_vote", "promote_learners", "repair_from_peers")
 
 CONFIG: Final = Layout((), record=Layout((1, 8)))
 
@@ -73,6 +75,8 @@ def _is_sensible(settings: Mapping[str, Any]) -> bool:
         "max_segment_bytes": u64[1:],
         "snapshot_threshold_entries": u64[1:],
         "random_seed": u64,
+        "max_appends_in_flight": u32,
+        "trailing_entries": u64,
     }
     optional = ("snapshot_threshold_entries", "random_seed")
     return (
@@ -80,7 +84,7 @@ def _is_sensible(settings: Mapping[str, Any]) -> bool:
             (name in optional and settings[name] is None) or _is_integer(settings[name], numbers)
             for name, numbers in permitted.items()
         )
-        and type(settings["pre_vote"]) is bool
+        and all(type(settings[name]) is bool for name in _FLAGS)
         and settings["heartbeat_interval_ticks"]
         < settings["election_timeout_ticks_min"]
         <= settings["election_timeout_ticks_max"]
