@@ -1,7 +1,7 @@
 """Keeping watch over inputs that take too long, by the time that they use and not the clock's.
 
-Every few seconds of CPU time a signal looks whether the same input is still being tested. That costs an
-input nothing, and is not deceived by a machine that is busy otherwise.
+Every few seconds of CPU time a signal looks whether the same input is still being tested. That
+costs an input nothing, and is not deceived by a machine that is busy otherwise.
 """
 
 import signal
