@@ -191,26 +191,22 @@ def test_an_interruption_leaves_nothing_behind_and_says_what_was_done(
 ) -> None:
     directories = tmp_path / "directories"
     directories.mkdir()
+    arguments = ("crash", "--kills", "100000", "--directory", str(directories))
     running = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "durability",
-            "crash",
-            "--kills",
-            "100000",
-            "--directory",
-            str(directories),
-        ],
+        # Whoever runs the tests may ignore SIGHUP, as nohup does, and we would inherit that.
+        ["env", "--default-signal", sys.executable, "-m", "durability", *arguments],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )
-    watched = psutil.Process(running.pid)
-    family = _wait_for_targets(watched)
-    os.kill(running.pid, number)
-    stdout, _ = running.communicate(timeout=30)
+    with running:
+        try:
+            family = _wait_for_targets(psutil.Process(running.pid))
+            os.kill(running.pid, number)
+            stdout, _ = running.communicate(timeout=30)
+        finally:
+            running.kill()
     assert running.returncode == INCONCLUSIVE
     assert "interrupted" in stdout
     assert os.listdir(directories) == []
