@@ -253,7 +253,7 @@ def trace() -> None:
 @trace.command("record", hidden=True)
 @click.argument("target")
 @click.option("-o", "--output", required=True, metavar="FILE", callback=output, help="A new file.")
-@click.option("--directory", type=_DIRECTORY, help="Where to make the data directory.")
+@_DIRECTORY
 @reporting("trace")
 def record_command(target: str, output: str, directory: str | None, **_: Any) -> Result:
     """Record one run of TARGET into FILE."""

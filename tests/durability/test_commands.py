@@ -291,3 +291,16 @@ def test_simulate_refuses_what_is_no_range_of_seeds(tmp_path: Path, seeds: str) 
     done = durability("simulate", "--seeds", seeds, cwd=str(tmp_path))
     assert done.status == 2
     assert "A..B" in done.stderr
+
+
+def test_trace_makes_its_directory_where_it_is_told_to(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    arguments = ("trace", program("good_append"), "-o", "kept", "--directory")
+    done = durability(*arguments, str(place), cwd=str(tmp_path))
+    assert done.status == 0, done.stdout + done.stderr
+    assert list(place.iterdir()) == []
+    (tmp_path / "kept").unlink()
+    refused = durability(*arguments, str(tmp_path / "nowhere"), cwd=str(tmp_path))
+    assert refused.status == 2
+    assert "nowhere" in refused.stderr
