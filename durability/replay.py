@@ -68,6 +68,8 @@ def replay_case(folder: str) -> Judgement:
         del control
         with TemporaryDirectory(prefix="durability-") as directory:
             findings.copy_crashed(folder, directory)
-            return msgspec.msgpack.encode(recover_and_judge(target, trace, directory))
+            return msgspec.msgpack.encode(
+                recover_and_judge(target, finding.heard(trace), directory)
+            )
 
     return msgspec.msgpack.decode(run_alone(work), type=Judgement)

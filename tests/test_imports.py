@@ -19,6 +19,7 @@ STAGES = (
     ("campaign",),
     ("timed_kill",),
     ("crash_cycle",),
+    ("tally",),
     ("crash_loop", "replay", "recording", "doctor"),
     ("cli",),
     ("__main__",),

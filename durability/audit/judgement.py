@@ -1,15 +1,15 @@
 """What one recovery amounts to: how it ended, what it found, and what had been promised."""
 
 import signal
-from collections.abc import Container, Iterable
 from typing import Final
 
 import msgspec
 
+from durability.audit.data_directory import DataDirectory
 from durability.audit.directory import audit_directory
 from durability.audit.guarantees import breach
 from durability.audit.ledger import Ledger
-from durability.audit.raft_promises import RaftPromises
+from durability.audit.promises import Promises
 from durability.audit.recovered import DirectoryAudit
 from durability.audit.violation import Violation
 from durability.recovery.recovery import Recovery
@@ -19,38 +19,38 @@ _WORDS_BYTES_MAX: Final = 300
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """`acknowledged` and `lost` count items; `faults` are reasons why nothing is shown."""
+    """What a recovery amounts to.
+
+    `acknowledged` and `lost` count items; `recovered` are the items that were shown, none where
+    recovery did not end well; `faults` are reasons why nothing is shown.
+    """
 
     acknowledged: int
     lost: int
+    recovered: list[str]
     violations: list[Violation]
     faults: list[str]
     notes: list[str]
 
 
-def audit_before(target: Target, directory: str) -> DirectoryAudit | None:
+def audit_before(target: Target, directory: str | DataDirectory) -> DirectoryAudit | None:
     """Audit what the crash left, before recovery changes it; None for a format not known here."""
     return audit_directory(directory) if target.data == "raft" else None
 
 
 def judge(
     target: Target,
-    lines: Iterable[str],
-    directory: str,
+    promises: Promises,
+    directory: str | DataDirectory,
     before: DirectoryAudit | None,
     recovery: Recovery,
-    later: Container[str] = (),
 ) -> Judgement:
-    """Judge a recovered directory against the lines that its workload had printed.
+    """Judge a recovered directory against what had been promised.
 
-    `before` is `audit_before` of the same directory; `later` as for `Ledger`. Where recovery did
-    not end well, nothing further is judged: what it did not print may still be there.
+    `before` is `audit_before` of the same directory. Where recovery did not end well, nothing
+    further is judged: what it did not print may still be there.
     """
-    ledger = Ledger(target.speech, later)
-    promises = RaftPromises()
-    for line in lines:
-        ledger.hear(line)
-        promises.hear(line)
+    ledger = promises.ledger
     violations: list[Violation] = []
     lost: list[str] = []
     faults: list[str] = []
@@ -65,9 +65,16 @@ def judge(
         if before is not None:
             after = audit_directory(directory, recovered=True)
             violations += after.violations
-            violations += promises.judge(recovery.lines, before, after)
+            violations += promises.raft.judge(recovery.lines, before, after)
         violations += _own_audit(target, directory, ledger)
-    return Judgement(len(ledger.acknowledged), len(lost), violations, faults, ledger.notes)
+    return Judgement(
+        acknowledged=len(ledger.acknowledged),
+        lost=len(lost),
+        recovered=recovery.items if recovery.outcome == "recovered" else [],
+        violations=violations,
+        faults=faults,
+        notes=ledger.notes,
+    )
 
 
 def _not_recovered(recovery: Recovery, timeout_s: float) -> Violation:
@@ -86,12 +93,13 @@ def _not_recovered(recovery: Recovery, timeout_s: float) -> Violation:
 _SIGNALS: Final = frozenset(int(number) for number in signal.Signals)
 
 
-def _own_audit(target: Target, directory: str, ledger: Ledger) -> list[Violation]:
+def _own_audit(target: Target, directory: str | DataDirectory, ledger: Ledger) -> list[Violation]:
     """Run the target's own audit, whose exception is a violation."""
     if target.audit is None:
         return []
+    path = directory if isinstance(directory, str) else directory.path
     try:
-        target.audit(directory, list(ledger.acknowledged))
+        target.audit(path, list(ledger.acknowledged))
     except Exception as error:  # noqa: BLE001 - raising anything is how it reports a violation
         return [breach("audit", f"{type(error).__name__}: {error}")]
     return []

@@ -10,6 +10,7 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "redrawn": ("drawn again", ""),
     "torn": ("torn writes", ""),
     "distinct_offsets": ("distinct positions", ""),
+    "distinct_states": ("distinct states", ""),
     "acked": ("acknowledged", "items"),
     "lost": ("lost of these", "items"),
     "violating_kills": ("kills with a violation", ""),

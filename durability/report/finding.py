@@ -11,10 +11,11 @@ Recovery is never run on `crashed/` itself: a replay copies it first.
 import os
 import re
 import shutil
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
+from durability.audit.promises import Heard
 from durability.audit.violation import Violation
 from durability.errors import UnreadableError
 from durability.trace import trace as traces
@@ -24,13 +25,23 @@ FINDINGS: Final = "durability-findings"
 
 
 class Finding(msgspec.Struct, kw_only=True):
-    """`target` is a name or an absolute path, `at` a kill order as `--at` takes it."""
+    """`target` is a name or an absolute path, `at` a kill order as `--at` takes it.
+
+    The trace is that of the last run, or `killed` says of the last recovery; `earlier` is what had
+    been heard on the same directory before.
+    """
 
     target: str
     at: str
     tear: str
     seed: int
     violations: list[Violation]
+    killed: Literal["run", "recovery"] = "run"
+    earlier: list[Heard] = []
+
+    def heard(self, trace: Trace) -> list[Heard]:
+        """Return all that was promised, the finding's trace included."""
+        return [*self.earlier, Heard(self.killed, list(trace.lines()))]
 
 
 def keep(finding: Finding, trace: Trace, name: str, where: str) -> str:
