@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -26,7 +27,8 @@ from durability.audit.recovered import DirectoryAudit
 from durability.crash_cycle import Cycle, Mechanism, Plan
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
-from durability.errors import DurabilityError, UsageError
+from durability.errors import DurabilityError, MechanismError, UsageError
+from durability.offline import Scope, explore
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.document import write_json
@@ -41,6 +43,7 @@ from durability.trace import trace as traces
 from durability.trace.kill_order import KillOrder
 
 _KILLS: Final = 200
+_LINKS: Final = 3
 _RUN_DEADLINE_S: Final = 30.0
 _RAM_DISK: Final = "/dev/shm"  # noqa: S108 - directories made in it are private and removed
 _RAM_DISK_FREE_BYTES_MIN: Final = 1 << 28
@@ -186,6 +189,16 @@ def _position(
     callback=_position,
     help="Kill once, at this position of the write stream.",
 )
+@click.option("--chain", is_flag=True, help="Run on what a kill left, kill again, and so on.")
+@click.option("--links", type=click.IntRange(2), help=f"Kills in a chain; by default {_LINKS}.")
+@click.option("--in-recovery", is_flag=True, help="Kill each recovery too, and recover again.")
+@click.option("--offline", is_flag=True, help="Recover every state that kills of one run leave.")
+@click.option(
+    "--cross-check",
+    type=click.IntRange(0),
+    metavar="N",
+    help="How many of these states to make by real kills too; by default one in a hundred.",
+)
 @click.option("--directory", type=_DIRECTORY, help="Where to make data directories.")
 @click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
 @reporting("crash")
@@ -204,8 +217,17 @@ def crash(
 
     TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
     """
+    chain, links, in_recovery = (common[name] for name in ("chain", "links", "in_recovery"))
+    offline, cross_check = common["offline"], common["cross_check"]
+    _refuse(offline and (chain or in_recovery), "--offline is not for chains or recoveries")
+    _refuse(offline and (kills or at), "--offline covers every position: no --kills, no --at")
+    _refuse(at and (chain or in_recovery), "--at is one kill: no --chain, no --in-recovery")
+    _refuse(links and not chain, "--links needs --chain")
+    _refuse(cross_check is not None and not offline, "--cross-check needs --offline")
     found = catalogue.find(target)
     chosen, why = exact_or_timer() if mechanism == "auto" else (cast("Mechanism", mechanism), "")
+    if chosen == "timer" and (chain or in_recovery or offline):
+        raise MechanismError(why or "--chain, --in-recovery and --offline need --mechanism seccomp")
     tear = "none" if chosen == "timer" else tear or found.tear
     wanted = 1 if at else kills or _KILLS
     plan = Plan(
@@ -217,27 +239,40 @@ def crash(
         findings=findings,
         deadline_s=_RUN_DEADLINE_S,
         at=None if at is None else KillOrder(at.offset, at.calls, tear),
+        links=(links or _LINKS) if chain else 1,
+        in_recovery=in_recovery,
     )
+    jobs = common["jobs"] or len(os.sched_getaffinity(0))
+    if offline:
+        scope = Scope(jobs=jobs, budget_s=common["budget"], checked=cross_check)
+        with CrashProgress(None, Console(stderr=True)) as progress:
+            return explore(found, plan, scope, partial(_advance, progress))
     limits = Limits(
         kills=wanted,
         explicit=kills is not None or at is not None,
-        jobs=min(wanted, common["jobs"] or len(os.sched_getaffinity(0))),
+        jobs=min(wanted, jobs),
         budget_s=common["budget"],
     )
-    with CrashProgress(wanted, Console(stderr=True)) as progress:
-
-        def advance(cycle: Cycle) -> None:
-            progress(
-                landed=cycle.landed,
-                torn=cycle.torn,
-                acknowledged=cycle.acknowledged,
-                violating=bool(cycle.found),
-            )
-
-        result = crash_loop(found, plan, limits, advance)
+    with CrashProgress(wanted * plan.links, Console(stderr=True)) as progress:
+        result = crash_loop(found, plan, limits, partial(_advance, progress))
     if why:
         result.notes.append(why)
     return result
+
+
+def _refuse(wrong: object, why: str) -> None:
+    """Refuse options that contradict each other. Raises UsageError."""
+    if wrong:
+        raise UsageError(why)
+
+
+def _advance(progress: CrashProgress, cycle: Cycle) -> None:
+    progress(
+        landed=cycle.landed,
+        torn=cycle.torn,
+        acknowledged=cycle.acknowledged,
+        violating=bool(cycle.found),
+    )
 
 
 def _data_directories() -> str:

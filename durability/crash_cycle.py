@@ -25,6 +25,7 @@ from durability.targets.contract import Launch, Target, Tear
 from durability.timed_kill import MICROSECONDS, Timer
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
+from durability.trace.trace import Trace
 
 _ATTEMPTS_MAX: Final = 10
 _MEASURING_S: Final = 5.0
@@ -53,7 +54,7 @@ class Found(msgspec.Struct, frozen=True):
     where: str = ""
 
 
-class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+class Cycle(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The result of one kill.
 
     `number` is its turn's place in the campaign, `link` its place in the turn. `redrawn` counts
@@ -122,14 +123,19 @@ class Measured(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, target: Target, run: Run, mechanism: Mechanism) -> "Measured":
         """Measure a run; by the clock its stream is as long as it took, in microseconds."""
-        ledger = Ledger(target.speech)
-        for line in run.trace.lines():
-            ledger.hear(line)
         if mechanism == "timer":
             stream = WriteStream(max(1, int(run.elapsed_s * MICROSECONDS)), ())
         else:
             stream = WriteStream.of(run.trace)
-        return cls(stream, frozenset(ledger.announced))
+        return cls(stream, announced(target, run.trace))
+
+
+def announced(target: Target, trace: Trace) -> frozenset[str]:
+    """Return the items that a run announced."""
+    ledger = Ledger(target.speech)
+    for line in trace.lines():
+        ledger.hear(line)
+    return frozenset(ledger.announced)
 
 
 class _Start(msgspec.Struct, frozen=True):
@@ -178,6 +184,10 @@ class CrashCycle:
             launch = self._target.workload(directory)
             return self._run(launch, directory, limit, min(_MEASURING_S, self._plan.deadline_s))
 
+    def kill_at(self, order: KillOrder, later: Container[str]) -> Cycle:
+        """Kill one run at a given position, recover, audit; `later` as for `recover_and_judge`."""
+        return self._kill(order, _Start(), later)[1]
+
     def turn(self, number: int, measured: Measured) -> list[Cycle]:
         """Kill at the campaign's next position, recover, audit; so for each link of the chain.
 
@@ -200,7 +210,7 @@ class CrashCycle:
         label = f"/link {link}" if link else ""
         for attempt in range(_ATTEMPTS_MAX):
             order = plan.at or stream.draw(plan.tear, plan.seed, number, attempt, label)
-            run, cycle, recovered = self._kill(order, start, measured)
+            run, cycle, recovered = self._kill(order, start, measured.announced)
             if run.reached:
                 break
             if link:
@@ -223,16 +233,14 @@ class CrashCycle:
         return cycle, None if cycle.found else left
 
     def _kill(
-        self, order: KillOrder, start: _Start, measured: Measured
+        self, order: KillOrder, start: _Start, later: Container[str]
     ) -> tuple[Run, Cycle, list[str]]:
         """Kill once; return the run, what came of it, and the items that recovery showed."""
         with self._killed(order, start) as (run, directory):
             kill = run.trace.kill()
             if not run.landed() or kill is None:
                 return run, Cycle(number=0, why=_why_not_landed(run)), []
-            judgement = recover_and_judge(
-                self._target, start.then(run), directory, measured.announced
-            )
+            judgement = recover_and_judge(self._target, start.then(run), directory, later)
         cycle = Cycle(
             number=0,
             landed=True,
@@ -242,7 +250,7 @@ class CrashCycle:
             digest=Content.of(run.trace.tree()).digest(),
             acknowledged=judgement.acknowledged,
             lost=judgement.lost,
-            found=self._found(judgement.violations, order, start, run, measured.announced),
+            found=self._found(judgement.violations, order, start, run, later),
             faults=judgement.faults,
             notes=judgement.notes,
         )
@@ -258,7 +266,7 @@ class CrashCycle:
             return cycle
         label = f"/recovery {cycle.link}"
         order = stream.draw(plan.tear, plan.seed, cycle.number, cycle.redrawn, label)
-        _, second, _ = self._kill(order, start, measured)
+        _, second, _ = self._kill(order, start, measured.announced)
         return msgspec.structs.replace(
             cycle,
             recovery_killed=second.landed,

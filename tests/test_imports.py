@@ -19,8 +19,9 @@ STAGES = (
     ("campaign",),
     ("timed_kill",),
     ("crash_cycle",),
-    ("tally",),
-    ("crash_loop", "replay", "recording", "doctor"),
+    ("tally", "batch"),
+    ("explorer",),
+    ("crash_loop", "offline", "replay", "recording", "doctor"),
     ("cli",),
     ("__main__",),
 )

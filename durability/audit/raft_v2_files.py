@@ -7,6 +7,7 @@ from the node: the two meet in the document only.
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from crc32c import crc32c
@@ -24,6 +25,7 @@ _RECORD: Final = struct.Struct("<IIQQQBI")
 _CHUNK: Final = struct.Struct("<II")
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+_RECORD_INDEX_OFFSET: Final = 24
 
 _VERSION: Final = 2
 _HEADER_BYTES: Final = _PREAMBLE.size + _SEGMENT.size
@@ -96,6 +98,9 @@ def decode_metadata(data: bytes) -> Metadata:
     )
 
 
+# Directories that are audited one after another mostly share files: those before and after a
+# recovery, and those of neighbouring crash states.
+@lru_cache(maxsize=16)
 def decode_snapshot(data: bytes, directory_id: int) -> Snapshot:
     """Read and verify a whole `snapshot`.
 
@@ -144,6 +149,7 @@ def decode_snapshot(data: bytes, directory_id: int) -> Snapshot:
     return Snapshot(index, term, peers, state)
 
 
+@lru_cache(maxsize=16)
 def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
     """Follow a segment's records up to its end or to the first that is bad; never raises."""
     first_index = int(name.partition(".")[0])
@@ -202,8 +208,22 @@ def _take_record(
     """Return the entry, the record's crc, and the durable index it was written with."""
     at = cursor.offset
     header = cursor.take(_RECORD.size, "a record", at)
-    crc, chained_crc, durable_index, term, own_index, entry_type, size = _RECORD.unpack(header)
+    size = _RECORD.unpack(header)[-1]
     payload = cursor.take(size, "a record", at)
+    return _decode_record(header, payload, at, seed, index, previous_term, previous_crc)
+
+
+@lru_cache(maxsize=1024)
+def _decode_record(
+    header: bytes,
+    payload: bytes,
+    at: int,
+    seed: int,
+    index: int,
+    previous_term: int,
+    previous_crc: int,
+) -> tuple[Entry, int, int]:
+    crc, chained_crc, durable_index, term, own_index, entry_type, _ = _RECORD.unpack(header)
     _check_crc(crc, crc32c(payload, crc32c(header[4:], seed)), at, f"record {index}")
     if chained_crc != previous_crc:
         raise MalformedError(
@@ -237,7 +257,13 @@ def _durable_index_behind(data: bytes, start: int, first_index: int, seed: int) 
     view = memoryview(data)
     largest = 0
     last_index = first_index + (len(data) - start) // _RECORD.size
-    for at in range(start, len(data) - _RECORD.size + 1):
+    # Such an index has zeros in its upper bytes: to look for those is many times faster.
+    used = (last_index.bit_length() + 7) // 8
+    zeros = bytes(max(0, _U64.size - used))
+    index_end = _RECORD_INDEX_OFFSET + used
+    found = data.find(zeros, start + index_end)
+    while (at := found - index_end) >= start and at + _RECORD.size <= len(data):
+        found = data.find(zeros, found + 1)
         crc, _, durable_index, _, index, entry_type, size = _RECORD.unpack_from(data, at)
         end = at + _RECORD.size + size
         plausible = first_index <= index <= last_index and entry_type < len(EntryType)

@@ -108,7 +108,8 @@ class CrashProgress:
     draws when called and never from a thread, and leaves their standard output alone.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int | None, console: Console) -> None:
+        """Expect so many cycles, or as many as there will be."""
         self._progress = Progress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
@@ -147,9 +148,9 @@ class CrashProgress:
         due = now_s - self._drawn_s >= _REFRESH_INTERVAL_S
         if due:
             self._drawn_s = now_s
-        self._progress.update(
-            self._task, completed=self._cycles, description=self._counts(now_s), refresh=due
-        )
+            self._progress.update(
+                self._task, completed=self._cycles, description=self._counts(now_s), refresh=True
+            )
 
     def _counts(self, now_s: float) -> str:
         rate = self._cycles / max(now_s - self._began_s, 1e-3)

@@ -53,6 +53,12 @@ def _ground(result: Result) -> str:
 
 
 def _every_kill_held(figures: Mapping[str, Any]) -> str:
+    if "states" in figures:
+        states = counted(figures["states"], "state")
+        return (
+            f"{figures['coverage']:.1%} of the {states} that a kill may leave of one run were"
+            " recovered, every acknowledged item was there in each"
+        )
     after = "it" if figures["landed"] == 1 else "each"
     landed = counted(figures["landed"], "kill")
     return f"{landed} landed, every acknowledged item was there after {after}"
