@@ -224,10 +224,12 @@ def crash(
     _refuse(at and (chain or in_recovery), "--at is one kill: no --chain, no --in-recovery")
     _refuse(links and not chain, "--links needs --chain")
     _refuse(cross_check is not None and not offline, "--cross-check needs --offline")
+    exact = chain or in_recovery or offline
+    _refuse(exact and mechanism == "timer", "--mechanism timer cannot do that: it needs exact kills")
     found = catalogue.find(target)
     chosen, why = exact_or_timer() if mechanism == "auto" else (cast("Mechanism", mechanism), "")
-    if chosen == "timer" and (chain or in_recovery or offline):
-        raise MechanismError(why or "--chain, --in-recovery and --offline need --mechanism seccomp")
+    if exact and chosen == "timer":
+        raise MechanismError(why)
     tear = "none" if chosen == "timer" else tear or found.tear
     wanted = 1 if at else kills or _KILLS
     plan = Plan(

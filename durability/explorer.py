@@ -101,7 +101,7 @@ class Explorer:
         work = partial(vouch, self._target, self._directory, cases)
         ended = process.run(Call(work), timeout_s=timeout_s)
         shutil.rmtree(self._directory, ignore_errors=True)
-        if ended.exit_status != 0:
+        if ended.exit_status != 0 or not ended.stdout:
             return None
         states = ((group, number) for group in groups for number in group.numbers)
         return [
