@@ -1,4 +1,4 @@
-"""The command line: `durability crash`, `audit`, `replay`, `trace`, `targets`, `doctor`.
+"""The command line: `durability crash`, `audit`, `replay`, `trace`, `scenario` and others.
 
 Every command ends in one `Result`, shown on the terminal and written where the options say; its
 exit status is 0 held, 1 violation, 2 wrong usage, 3 inconclusive.
@@ -8,7 +8,6 @@ import functools
 import os
 import secrets
 import shlex
-import shutil
 import signal
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from rich.console import Console
 
 from durability.audit.directory import audit_directory
 from durability.audit.recovered import DirectoryAudit
+from durability.campaign.places import ram_disk
 from durability.crash_cycle import Cycle, Mechanism, Plan
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
@@ -37,6 +37,8 @@ from durability.report.junit import write_junit
 from durability.report.page import write_page
 from durability.report.result import Baseline, Result
 from durability.report.terminal import CrashProgress, show
+from durability.scenarios.running import run_scenarios
+from durability.scenarios.scenario import Conditions
 from durability.targets import catalogue
 from durability.targets.contract import Tear
 from durability.trace import trace as traces
@@ -45,8 +47,6 @@ from durability.trace.kill_order import KillOrder
 _KILLS: Final = 200
 _LINKS: Final = 3
 _RUN_DEADLINE_S: Final = 30.0
-_RAM_DISK: Final = "/dev/shm"  # noqa: S108 - directories made in it are private and removed
-_RAM_DISK_FREE_BYTES_MIN: Final = 1 << 28
 
 _DIRECTORY: Final = click.Path(exists=True, file_okay=False, writable=True)
 
@@ -225,7 +225,9 @@ def crash(
     _refuse(links and not chain, "--links needs --chain")
     _refuse(cross_check is not None and not offline, "--cross-check needs --offline")
     exact = chain or in_recovery or offline
-    _refuse(exact and mechanism == "timer", "--mechanism timer cannot do that: it needs exact kills")
+    _refuse(
+        exact and mechanism == "timer", "--mechanism timer cannot do that: it needs exact kills"
+    )
     found = catalogue.find(target)
     chosen, why = exact_or_timer() if mechanism == "auto" else (cast("Mechanism", mechanism), "")
     if exact and chosen == "timer":
@@ -237,7 +239,7 @@ def crash(
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
         mechanism=chosen,
         tear=tear,
-        directory=directory or _data_directories(),
+        directory=directory or ram_disk(),
         findings=findings,
         deadline_s=_RUN_DEADLINE_S,
         at=None if at is None else KillOrder(at.offset, at.calls, tear),
@@ -275,16 +277,6 @@ def _advance(progress: CrashProgress, cycle: Cycle) -> None:
         acknowledged=cycle.acknowledged,
         violating=bool(cycle.found),
     )
-
-
-def _data_directories() -> str:
-    """Return a RAM disk with room, else the temporary directory: a kill loses no page cache."""
-    try:
-        free = shutil.disk_usage(_RAM_DISK).free
-    except OSError:
-        free = 0
-    usable = free >= _RAM_DISK_FREE_BYTES_MIN and os.access(_RAM_DISK, os.W_OK | os.X_OK)
-    return _RAM_DISK if usable else tempfile.gettempdir()
 
 
 @main.command()
@@ -355,7 +347,7 @@ def record_command(target: str, output: str, directory: str | None, **_: Any) ->
         seed=0,
         mechanism="seccomp",
         tear="none",
-        directory=directory or _data_directories(),
+        directory=directory or ram_disk(),
         findings=FINDINGS,
         deadline_s=_RUN_DEADLINE_S,
     )
@@ -374,6 +366,24 @@ def show_command(file: str) -> None:
 
 
 @main.command()
+@click.argument("names", metavar="S05|S16|all...", nargs=-1)
+@click.option("--directory", type=_DIRECTORY, help="Where to make data directories.")
+@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@reporting("scenario")
+def scenario(names: tuple[str, ...], directory: str | None, findings: str, **common: Any) -> Result:
+    """Run scenarios: claims about the node, each put to a test of a stated size."""
+    conditions = Conditions(
+        seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
+        jobs=common["jobs"] or len(os.sched_getaffinity(0)),
+        budget_s=common["budget"],
+        directory=directory or ram_disk(),
+        disk=directory or tempfile.gettempdir(),
+        findings=findings,
+    )
+    return run_scenarios(names or ("all",), conditions)
+
+
+@main.command()
 @reporting("targets")
 def targets(**_: Any) -> Result:
     """List what can be tested here by name."""
@@ -386,4 +396,4 @@ def targets(**_: Any) -> Result:
 @reporting("doctor")
 def doctor_command(directory: str | None, **_: Any) -> Result:
     """Show what this machine can do by doing it: exact kill, torn write, order of promises."""
-    return doctor(directory or _data_directories())
+    return doctor(directory or ram_disk())

@@ -22,6 +22,7 @@ STAGES = (
     ("tally", "batch"),
     ("explorer",),
     ("crash_loop", "offline", "replay", "recording", "doctor"),
+    ("scenarios",),
     ("cli",),
     ("__main__",),
 )

@@ -69,6 +69,7 @@ _HELD: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "audit": lambda _: "what each of the directories holds is whole and agrees",
     "replay": lambda figures: f"{counted(figures['cases'], 'case')} replayed, without a violation",
     "trace": lambda figures: f"{counted(figures['operations'], 'operation')} recorded",
+    "scenario": lambda figures: f"{counted(len(figures['scenarios']), 'scenario')} held",
     "targets": lambda _: "the targets known by name are listed",
     "doctor": lambda _: "this machine can do all that the commands need",
 }
