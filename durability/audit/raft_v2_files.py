@@ -98,8 +98,8 @@ def decode_metadata(data: bytes) -> Metadata:
     )
 
 
-# Directories that are audited one after another mostly share files: those before and after a
-# recovery, and those of neighbouring crash states.
+# Directories that are audited one after another mostly share files: before and after a recovery,
+# and between neighbouring crash states. Hence this cache, and that of `_follow`.
 @lru_cache(maxsize=16)
 def decode_snapshot(data: bytes, directory_id: int) -> Snapshot:
     """Read and verify a whole `snapshot`.
@@ -149,7 +149,6 @@ def decode_snapshot(data: bytes, directory_id: int) -> Snapshot:
     return Snapshot(index, term, peers, state)
 
 
-@lru_cache(maxsize=16)
 def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
     """Follow a segment's records up to its end or to the first that is bad; never raises."""
     first_index = int(name.partition(".")[0])
@@ -160,25 +159,70 @@ def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
         behind = _durable_index_behind(data, 0, first_index, seed)
         return Segment(name, first_index, None, (), 0, 0, error, behind)
 
+    # Only what is whole by its length can be good; of an unfinished write the rest changes.
+    end = _end_of_whole_records(data)
+    records = _follow(data[:end], seed, header)
+    defect, durable_index = records.defect, records.durable_index
+    if defect is None and end < len(data):
+        defect = MalformedError(end, "the file ends inside a record", cut=True)
+    if defect is not None:
+        # Its own size is not to be trusted, so what follows is looked for at every byte: with the
+        # bad record skipped by its length, a flipped length would hide all later ones.
+        index = first_index + len(records.entries)
+        behind = _durable_index_behind(data, records.end, index, seed)
+        durable_index = max(durable_index, behind)
+    return Segment(
+        name,
+        first_index,
+        header,
+        records.entries,
+        records.last_term,
+        records.last_crc,
+        defect,
+        durable_index,
+    )
+
+
+@dataclass(frozen=True)
+class _Records:
+    """The good records of a segment, up to `end`, and what comes next instead of another one."""
+
+    entries: Sequence[Entry]
+    last_term: int
+    last_crc: int
+    durable_index: int
+    end: int
+    defect: MalformedError | None
+
+
+@lru_cache(maxsize=16)
+def _follow(data: bytes, seed: int, header: SegmentHeader) -> _Records:
+    """Follow records, whole by their lengths, to their end or to the first that is bad."""
     entries: list[Entry] = []
     term, crc, durable_index = header.previous_term, header.previous_crc, header.durable_index
     cursor = Cursor(data, _HEADER_BYTES)
-    defect: MalformedError | None = None
     while cursor.remaining:
         at = cursor.offset
-        index = first_index + len(entries)
+        index = header.first_index + len(entries)
         try:
             entry, crc, known_durable = _take_record(cursor, seed, index, term, crc)
         except MalformedError as error:
-            defect = error
-            # Its own size is not to be trusted, so what follows is looked for at every byte: with
-            # the bad record skipped by its length, a flipped length would hide all later ones.
-            durable_index = max(durable_index, _durable_index_behind(data, at, index, seed))
-            break
+            return _Records(tuple(entries), term, crc, durable_index, at, error)
         entries.append(entry)
         term = entry.term
         durable_index = max(durable_index, known_durable)
-    return Segment(name, first_index, header, entries, term, crc, defect, durable_index)
+    return _Records(tuple(entries), term, crc, durable_index, len(data), None)
+
+
+def _end_of_whole_records(data: bytes) -> int:
+    """Return where the last record ends that is complete by the lengths up to there."""
+    end = _HEADER_BYTES
+    while len(data) - end >= _RECORD.size:
+        following = end + _RECORD.size + _RECORD.unpack_from(data, end)[-1]
+        if following > len(data):
+            break
+        end = following
+    return end
 
 
 def _decode_segment_header(data: bytes, first_index: int, directory_id: int) -> SegmentHeader:
@@ -208,22 +252,8 @@ def _take_record(
     """Return the entry, the record's crc, and the durable index it was written with."""
     at = cursor.offset
     header = cursor.take(_RECORD.size, "a record", at)
-    size = _RECORD.unpack(header)[-1]
+    crc, chained_crc, durable_index, term, own_index, entry_type, size = _RECORD.unpack(header)
     payload = cursor.take(size, "a record", at)
-    return _decode_record(header, payload, at, seed, index, previous_term, previous_crc)
-
-
-@lru_cache(maxsize=1024)
-def _decode_record(
-    header: bytes,
-    payload: bytes,
-    at: int,
-    seed: int,
-    index: int,
-    previous_term: int,
-    previous_crc: int,
-) -> tuple[Entry, int, int]:
-    crc, chained_crc, durable_index, term, own_index, entry_type, _ = _RECORD.unpack(header)
     _check_crc(crc, crc32c(payload, crc32c(header[4:], seed)), at, f"record {index}")
     if chained_crc != previous_crc:
         raise MalformedError(
