@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from durability.crash_cycle import CrashCycle, Cycle, Plan, announced
 from durability.explorer import Explorer
 from durability.offline import Scope, explore, traced
 from durability.report.result import Result
-from durability.targets import catalogue
+from durability.targets import catalogue, reference
 from durability.targets.contract import Call, Speech, Target
+from raft.filesystem import Filesystem, LocalFilesystem, read_all
 from tests.durability.commands import durability, program
 from tests.durability.trace.alone import alone
 
@@ -28,6 +30,7 @@ SPEECH = Speech(
     announced=re.compile(r"^item (?P<id>.+)$"),
     recovered=re.compile(r"^item (?P<id>.+)$"),
 )
+REFERENCE = catalogue.find("reference")
 REAL_KILLS = 120
 """`durability crash --offline --cross-check 1000` does as many as one likes."""
 
@@ -249,13 +252,12 @@ def test_a_recovery_that_does_not_bear_company_gets_a_process_for_itself(
 
 
 def test_the_built_in_node_is_recovered_alike_in_memory_and_in_a_process(tmp_path: Path) -> None:
-    target = catalogue.find("reference")
     plan = plan_in(tmp_path, name="reference")
-    trace = alone(lambda: traced(target, plan))
+    trace = alone(lambda: traced(REFERENCE, plan))
     states = kill_states(trace, "page")
 
     def cycles(*, batched: bool) -> list[Cycle]:
-        with Explorer(target, plan, trace, states) as explorer:
+        with Explorer(REFERENCE, plan, trace, states) as explorer:
             explorer._batched = batched
             if batched:  # and never any other way
                 explorer._one_by_one = lambda _: iter(())
@@ -264,16 +266,55 @@ def test_the_built_in_node_is_recovered_alike_in_memory_and_in_a_process(tmp_pat
     assert alone(partial(cycles, batched=True)) == alone(partial(cycles, batched=False))
 
 
-def test_real_kills_leave_the_states_of_the_trace_to_the_byte(tmp_path: Path) -> None:
-    target = catalogue.find("reference")
+def recover_and_litter(directory: str | Filesystem) -> None:
+    """Leave a temporary behind, but only where the log's bytes are odd in number."""
+    filesystem = LocalFilesystem(directory) if isinstance(directory, str) else directory
+    logs = [name for name in filesystem.names() if name.endswith(".segment")]
+    odd = sum(len(read_all(filesystem, name)) for name in logs) % 2
+    reference._recover(directory)
+    if odd:
+        filesystem.create("metadata.tmp")
+
+
+def test_a_defect_that_shows_in_some_states_is_found_in_these_and_no_others(tmp_path: Path) -> None:
+    """All of them have been promised the same: a batch must judge each by what it recovered to."""
+    target = replace(
+        REFERENCE,
+        recovery=lambda directory: Call(partial(recover_and_litter, directory)),
+        recover_in_memory=recover_and_litter,
+    )
     plan = plan_in(tmp_path, name="reference")
-    trace = alone(lambda: traced(target, plan))
+    trace = alone(lambda: traced(REFERENCE, plan))
+    states = kill_states(trace, "byte")
+    numbers = range(len(states) // 2, len(states) // 2 + 30)
+    walk = Walk(trace)
+
+    def cycles(batch_states: int) -> list[Cycle]:
+        with Explorer(target, plan, trace, states) as explorer:
+            batches = range(numbers.start, numbers.stop, batch_states)
+            found = (explorer.explore(range(at, at + batch_states)) for at in batches)
+            return [cycle for batch in found for cycle in batch]
+
+    def is_odd(number: int) -> bool:
+        files = walk.content(states[number]).files
+        return bool(sum(len(data) for path, data in files.items() if b"segment" in path) % 2)
+
+    expected = [["temporary-left"] if is_odd(number) else [] for number in numbers]
+    assert 5 < sum(map(len, expected)) < 25
+    for batch_states in (30, 2):
+        found = alone(partial(cycles, batch_states))
+        assert [[f.violation.kind for f in cycle.found] for cycle in found] == expected
+
+
+def test_real_kills_leave_the_states_of_the_trace_to_the_byte(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, name="reference")
+    trace = alone(lambda: traced(REFERENCE, plan))
     states = [state for state in kill_states(trace, "byte") if state.offset or state.calls]
     sample = states[:: len(states) // REAL_KILLS]
 
     def killed() -> list[Cycle]:
-        later = announced(target, trace)
-        with CrashCycle(target, plan) as cycle:
+        later = announced(REFERENCE, trace)
+        with CrashCycle(REFERENCE, plan) as cycle:
             return [cycle.kill_at(state.order(), later) for state in sample]
 
     walk = Walk(trace)
