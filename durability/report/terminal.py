@@ -111,7 +111,8 @@ class CrashProgress:
     draws when called and never from a thread, and leaves their standard output alone.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int | None, console: Console) -> None:
+        """Expect so many cycles, or as many as there will be."""
         self._progress = Progress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
@@ -155,12 +156,13 @@ class CrashProgress:
             self._drawn_s = now_s
             if not self._console.is_terminal:
                 self._write_line(now_s)
-        self._progress.update(
-            self._task, completed=self._cycles, description=self._counts(now_s), refresh=due
-        )
+            self._progress.update(
+                self._task, completed=self._cycles, description=self._counts(now_s), refresh=True
+            )
 
     def _write_line(self, now_s: float) -> None:
-        line = f"{self._cycles:,} of {self._total:,} kills: {self._counts(now_s)}\n"
+        of = "" if self._total is None else f" of {self._total:,}"
+        line = f"{self._cycles:,}{of} kills: {self._counts(now_s)}\n"
         with suppress(OSError):  # nobody need listen
             self._console.file.write(line)
             self._console.file.flush()
