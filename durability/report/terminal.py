@@ -141,6 +141,8 @@ class CrashProgress:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
+        if self._console.is_terminal:
+            self._draw(time.monotonic())
         self._progress.stop()
 
     def __call__(self, *, landed: bool, torn: bool, acknowledged: int, violating: bool) -> None:
@@ -154,11 +156,15 @@ class CrashProgress:
         due = now_s - self._drawn_s >= self._interval_s
         if due:
             self._drawn_s = now_s
-            if not self._console.is_terminal:
+            if self._console.is_terminal:
+                self._draw(now_s)
+            else:
                 self._write_line(now_s)
-            self._progress.update(
-                self._task, completed=self._cycles, description=self._counts(now_s), refresh=True
-            )
+
+    def _draw(self, now_s: float) -> None:
+        self._progress.update(
+            self._task, completed=self._cycles, description=self._counts(now_s), refresh=True
+        )
 
     def _write_line(self, now_s: float) -> None:
         of = "" if self._total is None else f" of {self._total:,}"

@@ -2,7 +2,7 @@
 
 import tempfile
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durability.recovery.memory import MemoryFilesystem
@@ -54,6 +54,7 @@ def _is_permitted(size: int, verb: str, arguments: list[object]) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(files=st.dictionaries(NAMES, st.binary(max_size=12)), calls=st.lists(CALLS, max_size=12))
 def test_it_behaves_as_the_real_one(
     files: dict[str, bytes], calls: list[tuple[object, ...]]
