@@ -202,7 +202,7 @@ class _Exploration:
         """Return why the states may show nothing."""
         if not self.cycles:
             return ["no state was explored: the time was too short"]
-        doubts = tally.reasons(self.cycles)
+        doubts = tally.reasons(self.cycles, drawn=False)
         missed = [check for check in self.checks if not check.landed]
         if missed:
             doubts.append(f"{tally.kills_counted(len(missed))} to check with: {missed[0].why}")

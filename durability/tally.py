@@ -76,17 +76,19 @@ def violations(
     return result
 
 
-def reasons(cycles: Sequence[Cycle], own: Sequence[str] = ()) -> list[str]:
+def reasons(cycles: Sequence[Cycle], own: Sequence[str] = (), *, drawn: bool = True) -> list[str]:
     """Return why the kills may show nothing: they missed, little was promised, nothing fits.
 
-    A campaign's `own` reasons come behind kills that missed.
+    A campaign's `own` reasons come behind kills that missed. Of kills that were not `drawn`, but
+    are all there are, one that something was acknowledged before is enough.
     """
     landed = [cycle for cycle in cycles if cycle.landed]
     promising = sum(cycle.acknowledged > 0 for cycle in landed)
     missed = Counter(cycle.why for cycle in cycles if not cycle.landed)
     found = [f"{kills_counted(count)} did not land: {why}" for why, count in missed.most_common()]
     found += own
-    if landed and promising < _PROMISING_SHARE_MIN * len(landed):
+    enough = _PROMISING_SHARE_MIN * len(landed) if drawn else 1
+    if landed and promising < enough:
         found.append(
             f"anything was acknowledged before only {promising} of {kills_counted(len(landed))}:"
             " does the program print its acknowledgements, and flush its standard output after"
