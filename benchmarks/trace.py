@@ -61,21 +61,23 @@ def natively(directory: str, writes: int) -> float:
 
 def by_continuing(directory: str, writes: int) -> float:
     """Be notified of each call, and let the kernel perform it: nothing could cost less."""
-    child = spawn(Call(partial(append, os.path.join(directory, "continued"), writes)), Filter())
+    program = Call(partial(append, os.path.join(directory, "continued"), writes))
+    child, listener = spawn(program, Filter())
     empty, answer = bytes(80), struct.Struct("=QqiI")
     for _ in range(2 + writes + writes // 10):  # open, dup2, the writes and their syncs
-        raw = fcntl.ioctl(child.listener, RECEIVE, empty)
+        raw = fcntl.ioctl(listener, RECEIVE, empty)
         (identity,) = IDENTITY.unpack_from(raw)
-        fcntl.ioctl(child.listener, SEND, answer.pack(identity, 0, 0, CONTINUE))
-    return printed(child)
+        fcntl.ioctl(listener, SEND, answer.pack(identity, 0, 0, CONTINUE))
+    took_us = printed(child)
+    os.close(listener)
+    return took_us
 
 
 def printed(child: Child) -> float:
     """Read what a child has printed when it has ended, and let go of it."""
     os.waitpid(child.process, 0)
     took_us = float(os.read(child.stdout, 100))
-    for descriptor in child[1:]:
-        os.close(descriptor)
+    child.close()
     return took_us
 
 

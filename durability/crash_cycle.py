@@ -124,7 +124,7 @@ class CrashCycle:
         self._target = target
         self._plan = plan
         exact = plan.mechanism == "seccomp"
-        self._mechanism = Supervisor(control) if exact else Timer()
+        self._mechanism = Supervisor(control, target.volatile) if exact else Timer()
         self._base = tempfile.mkdtemp(dir=plan.directory)
         self._kept: set[str] = set()
 
@@ -144,13 +144,17 @@ class CrashCycle:
         limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         directory = self._fresh_directory()
         try:
-            return self._run(directory, limit, min(_MEASURING_S, self._plan.deadline_s))
+            run = self._run(directory, limit, min(_MEASURING_S, self._plan.deadline_s))
         finally:
             shutil.rmtree(directory)
+        if run.fault:
+            raise InconclusiveError(f"{self._target.name}: {run.fault}: {run.stderr.strip()}")
+        return run
 
     def turn(self, number: int, measured: Measured) -> Cycle:
         """Kill at the campaign's next position, recover, audit."""
         plan = self._plan
+        why = ""
         for attempt in range(_ATTEMPTS_MAX):
             order = plan.at or measured.stream.draw(plan.tear, plan.seed, number, attempt)
             directory = self._fresh_directory()
@@ -159,9 +163,10 @@ class CrashCycle:
                 if run.reached:
                     turn = number, attempt
                     return self._audited(turn, order, run, directory, measured.announced)
+                why = run.fault
             finally:
                 shutil.rmtree(directory)
-        why = "the run ended before the position was reached, however often it was drawn again"
+        why = why or "the run ended before the position was reached, however often it was redrawn"
         return Cycle(number=number, redrawn=_ATTEMPTS_MAX, why=why)
 
     def _audited(

@@ -1,20 +1,25 @@
 """One process from its start to its end, what it printed, and nothing left of it afterwards.
 
+Or two, a server and its client.
+
 The caller must be single-threaded: what is forked dies with the *thread* that forked it, and a
 forked `Call` would wait for ever for a lock that another thread held.
 """
 
+import math
 import os
 import select
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from durability.errors import TargetError
-from durability.targets.contract import Call, Command, Launch
+from durability.targets.contract import Call, Command, Launch, Program, Service
+from durability.trace.readiness import Readiness
 from durability.trace.system import (
     become_child_subreaper,
     restore_signals,
@@ -24,6 +29,7 @@ from durability.trace.system import (
 _READ_BYTES: Final = 1 << 16  # what a pipe holds
 STDOUT_LIMIT_BYTES: Final = 1 << 24
 _STDERR_LIMIT_BYTES: Final = 1 << 14
+_READINESS_S: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -56,30 +62,52 @@ def run(
     process left behind with stdout open may still print, so it is waited for, until the deadline at
     most; it does not change how the first one ended.
 
+    Of a `Service` the client is that process, and it begins once the server is ready. A server that
+    fails before its client has ended is how both ended; its stderr stands before the client's.
+
     Raises TargetError where a command cannot be executed.
     """
     begun_s = time.monotonic()
-    child = _Child(launch, stdout_limit_bytes, stderr_limit_bytes)
+    deadline_s = begun_s + timeout_s
+    become_child_subreaper()
+    bystanders = _children()
+    children: list[_Child] = []
+
+    def start(program: Program) -> _Child:
+        children.append(_Child(program, stdout_limit_bytes, stderr_limit_bytes))
+        return children[-1]
+
     try:
-        child.follow(begun_s + timeout_s)
+        if isinstance(launch, Service):
+            speaker = _serve(launch, start, deadline_s)
+        else:
+            speaker = start(launch)
+            _follow([speaker], speaker.has_ended, deadline_s)
     finally:
-        code = child.end()
-    if child.refusal:
-        raise TargetError(child.refusal.decode())
+        for child in children:
+            child.kill()
+        _reap_all_but(bystanders)
+        for child in children:
+            child.close()
+    for child in children:
+        if child.refusal:
+            raise TargetError(child.refusal.decode())
+    code = next((child.code for child in children if child.code), speaker.code)
     return Ended(
         exit_status=code if code is not None and code >= 0 else None,
         signal=-code if code is not None and code < 0 else None,
-        stdout=bytes(child.stdout),
-        stdout_bytes=child.stdout_bytes,
-        stderr=child.stderr,
+        stdout=bytes(speaker.stdout),
+        stdout_bytes=speaker.stdout_bytes,
+        stderr=b"".join(child.stderr for child in children)[-stderr_limit_bytes:],
         elapsed_s=time.monotonic() - begun_s,
     )
 
 
 class _Child:
-    """A running process and our ends of its pipes."""
+    """A process, our ends of its pipes, and how it exited: as `subprocess` says it, None if not."""
 
-    def __init__(self, launch: Launch, stdout_limit_bytes: int, stderr_limit_bytes: int) -> None:
+    def __init__(self, program: Program, stdout_limit_bytes: int, stderr_limit_bytes: int) -> None:
+        self.code: int | None = None
         self.stdout = bytearray()
         self.stdout_bytes = 0
         self.stderr = b""
@@ -87,53 +115,43 @@ class _Child:
         self._stdout_limit_bytes = stdout_limit_bytes
         self._stderr_limit_bytes = stderr_limit_bytes
 
-        become_child_subreaper()
-        self._bystanders = _children()
         pipes = [os.pipe() for _ in range(3)]
         parent = os.getpid()
-        self._number = os.fork()
-        if self._number == 0:
-            _become(launch, parent, *(theirs for _, theirs in pipes))
+        self.number = os.fork()
+        if self.number == 0:
+            _become(program, parent, *(theirs for _, theirs in pipes))
         for _, theirs in pipes:
             os.close(theirs)
         self._stdout, self._stderr, self._refusal = (ours for ours, _ in pipes)
-        self._exit = os.pidfd_open(self._number)
-        self._open = {self._stdout, self._stderr, self._refusal, self._exit}
-        self._poll = select.poll()
-        for descriptor in self._open:
-            self._poll.register(descriptor, select.POLLIN)
+        self._exit = os.pidfd_open(self.number)
+        self.open = {self._stdout, self._stderr, self._refusal, self._exit}
 
-    def follow(self, deadline_s: float) -> None:
-        """Read what it prints until it has exited and closed stdout, or until the deadline."""
-        while self._open & {self._stdout, self._exit}:
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                return
-            for descriptor, _ in self._poll.poll(left_s * 1000):
-                if descriptor == self._exit or not self._read(descriptor):
-                    self._open.remove(descriptor)
-                    self._poll.unregister(descriptor)
+    def take(self, descriptor: int) -> bool:
+        """Take what a readable descriptor of ours has; tell whether more may come."""
+        if descriptor == self._exit:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.number, 0)[1])
+        elif self._read(descriptor):
+            return True
+        self.open.remove(descriptor)
+        return False
 
-    def end(self) -> int | None:
-        """Kill and reap all that is left; return as `subprocess` does, None if it had not exited.
+    def has_ended(self) -> bool:
+        """Tell whether it has exited and closed stdout."""
+        return not self.open & {self._stdout, self._exit}
 
-        When a process dies its children become ours, so what is left comes to us by and by,
-        whatever group or session it is in.
-        """
-        exited = self._exit not in self._open
-        signal.pidfd_send_signal(self._exit, signal.SIGKILL)
-        _, status = os.waitpid(self._number, 0)
-        while strays := _children() - self._bystanders:
-            for stray in strays:
-                os.kill(stray, signal.SIGKILL)
-                os.waitpid(stray, 0)
-        # Nobody is left to write, so these end: what it had printed counts, read or not.
-        for descriptor in self._open - {self._exit}:
+    def kill(self) -> None:
+        """Kill and reap it if it has not exited."""
+        if self._exit in self.open:
+            signal.pidfd_send_signal(self._exit, signal.SIGKILL)
+            os.waitpid(self.number, 0)
+
+    def close(self) -> None:
+        """Read to the ends of its pipes: what it had printed counts, whether read by now or not."""
+        for descriptor in self.open - {self._exit}:
             while self._read(descriptor):
                 pass
         for descriptor in (self._stdout, self._stderr, self._refusal, self._exit):
             os.close(descriptor)
-        return os.waitstatus_to_exitcode(status) if exited else None
 
     def _read(self, descriptor: int) -> bool:
         data = os.read(descriptor, _READ_BYTES)
@@ -147,6 +165,61 @@ class _Child:
         return bool(data)
 
 
+def _serve(service: Service, start: Callable[[Program], _Child], deadline_s: float) -> _Child:
+    """Start a server, wait until it is ready, run its client; return who was the last to begin."""
+    server = start(service.server)
+    readiness = Readiness(service.ready, server.number)
+    heard = 0
+
+    def may_be_asked() -> bool:
+        nonlocal heard
+        readiness.hear(bytes(server.stdout[heard:]))
+        heard = len(server.stdout)
+        return server.code is not None or readiness.is_reached()
+
+    _follow([server], may_be_asked, deadline_s, _READINESS_S)
+    if server.code or not may_be_asked():
+        return server
+    client = start(service.client)
+    _follow([server, client], lambda: bool(server.code) or client.has_ended(), deadline_s)
+    return client
+
+
+def _follow(
+    children: Iterable[_Child],
+    is_over: Callable[[], bool],
+    deadline_s: float,
+    look_s: float = math.inf,
+) -> None:
+    """Take what children print and how they exit, until it is over, or until the deadline.
+
+    Whether it is over is looked at whenever something happens, and every `look_s` at least.
+    """
+    poll = select.poll()
+    owners = {descriptor: child for child in children for descriptor in child.open}
+    for descriptor in owners:
+        poll.register(descriptor, select.POLLIN)
+    while not is_over():
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            return
+        for descriptor, _ in poll.poll(min(left_s, look_s) * 1000):
+            if not owners[descriptor].take(descriptor):
+                poll.unregister(descriptor)
+
+
+def _reap_all_but(bystanders: set[int]) -> None:
+    """Kill and reap our children, other than those that are none of our business.
+
+    When a process dies its children become ours, so what is left comes to us by and by, whatever
+    group or session it is in.
+    """
+    while strays := _children() - bystanders:
+        for stray in strays:
+            os.kill(stray, signal.SIGKILL)
+            os.waitpid(stray, 0)
+
+
 def _children() -> set[int]:
     """Return the children of the main thread: its own, and the orphans that it adopted."""
     number = os.getpid()
@@ -154,7 +227,7 @@ def _children() -> set[int]:
         return {int(child) for child in file.read().split()}
 
 
-def _become(launch: Launch, parent: int, stdout: int, stderr: int, refusal: int) -> NoReturn:
+def _become(program: Program, parent: int, stdout: int, stderr: int, refusal: int) -> NoReturn:
     """Turn this forked child into what was asked for.
 
     It leaves by `_exit` alone: any other way would run the parent's exit handlers, and write what
@@ -170,11 +243,11 @@ def _become(launch: Launch, parent: int, stdout: int, stderr: int, refusal: int)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        if isinstance(launch, Command):
-            _execute(launch, refusal)
+        if isinstance(program, Command):
+            _execute(program, refusal)
         for descriptor in (stdout, stderr, refusal):
             os.close(descriptor)
-        _call(launch)
+        _call(program)
         status = 0
     finally:
         os._exit(status)

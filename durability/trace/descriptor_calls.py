@@ -13,15 +13,17 @@ from durability.trace.notification import LET_RUN, Listener, Notification
 from durability.trace.processes import Process
 from durability.trace.records import Untraceable
 from durability.trace.tape import Tape
+from durability.trace.volatile import Volatile
 
 
 class DescriptorCalls:
     """Which number means which file, to whom."""
 
-    def __init__(self, listener: Listener, files: Files, tape: Tape) -> None:
+    def __init__(self, listener: Listener, files: Files, tape: Tape, volatile: Volatile) -> None:
         self._listener = listener
         self._files = files
         self._tape = tape
+        self._volatile = volatile
 
     def install(self, call: Notification, process: Process, opened: OpenFile, flags: int) -> int:
         """Give the caller an open file at a number of its own. Raises EMFILE."""
@@ -113,6 +115,6 @@ class DescriptorCalls:
     def mmap(self, call: Notification, _process: Process) -> int:
         """Mmap of a watched file, shared and writable: its stores are not calls."""
         opened = self._files.get(call.arguments[4])
-        if opened is not None:
+        if opened is not None and opened.path not in self._volatile:
             self._tape.add(Untraceable(call.thread, "mmap", opened.path))
         return LET_RUN

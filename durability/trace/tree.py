@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Final, TypeVar
 
 from durability.errors import MechanismError
@@ -149,8 +149,11 @@ class Tree:
         for path, content in self.links.items():
             os.symlink(content, os.path.join(root, path))
 
-    def differences(self, root: bytes) -> list[str]:
-        """Return in words where the disk below `root` is not this tree; nothing where it is."""
+    def differences(self, root: bytes, volatile: Container[bytes] = ()) -> list[str]:
+        """Return in words where the disk below `root` is not this tree; nothing where it is.
+
+        Of `volatile` files the names are compared, but not what is in them.
+        """
         found: list[str] = []
         files, links, directories = _names(root)
         for kind, ours, theirs in (
@@ -161,7 +164,8 @@ class Tree:
             for missing, where in ((ours - theirs, "on disk"), (theirs - ours, "in the trace")):
                 found += [f"{kind} {shown(path)} is not {where}" for path in sorted(missing)]
         for path in sorted(self.files.keys() & files):
-            found += self._content_differences(root, path)
+            if path not in volatile:
+                found += self._content_differences(root, path)
         found += [
             f"symbolic link {shown(path)} leads elsewhere"
             for path in sorted(self.links.keys() & links.keys())
