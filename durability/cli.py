@@ -202,7 +202,8 @@ def crash(
 ) -> Result:
     """Run TARGET, SIGKILL it at exact offsets of its write stream, recover, audit.
 
-    TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
+    TARGET is `reference`, the built-in Raft node, one that `durability targets` lists, or a TOML
+    file that describes a program.
     """
     found = catalogue.find(target)
     chosen, why = exact_or_timer() if mechanism == "auto" else (cast("Mechanism", mechanism), "")
@@ -337,9 +338,12 @@ def show_command(file: str) -> None:
 
 
 @main.command()
+@click.option("--install", metavar="NAME@VERSION", help="Put a server into a cache of its own.")
 @reporting("targets")
-def targets(**_: Any) -> Result:
+def targets(*, install: str | None, **_: Any) -> Result:
     """List what can be tested here by name."""
+    if install is not None:
+        catalogue.install(install)
     known = catalogue.available()
     return Result("targets", figures={"targets": msgspec.to_builtins(known)})
 

@@ -82,13 +82,13 @@ class Target:
     """One thing to test.
 
     `workload(directory)` and `recovery(directory)` say how to start the target on a data directory
-    that exists. `stream_bytes` is how far the write stream of an endless workload is explored;
-    None: as far as a run gets by itself. `setup(directory)` prepares a fresh directory before
-    anything is traced; None where there is nothing to prepare. `data` says whether the auditor
-    knows the directory's format. `volatile` are patterns, as of `fnmatch`, of paths below the
-    directory: files that recovery does not trust, so that changes which cannot be traced, and what
-    is in them in the end, do not count. `audit(directory, acknowledged)`, if given, raises to
-    report a violation of its own.
+    that exists. `version` is that of what is tested, where it has one of its own. `stream_bytes` is
+    how far the write stream of an endless workload is explored; None: as far as a run gets by
+    itself. `setup(directory)` prepares a fresh directory before anything is traced; None where
+    there is nothing to prepare. `data` says whether the auditor knows the directory's format.
+    `volatile` are patterns, as of `fnmatch`, of paths below the directory: files that recovery does
+    not trust, so that changes of them which cannot be traced, and what they hold in the end, do not
+    count. `audit(directory, acknowledged)`, if given, raises to report a violation of its own.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Target:
     recovery: Callable[[str], Launch]
     speech: Speech
     order: Order = "exact"
+    version: str = ""
     tear: Tear = "page"
     recovery_timeout_s: float = 10.0
     stream_bytes: int | None = None
