@@ -63,7 +63,8 @@ def run(
     most; it does not change how the first one ended.
 
     Of a `Service` the client is that process, and it begins once the server is ready. A server that
-    fails before its client has ended is how both ended; its stderr stands before the client's.
+    fails before its client has ended is how both ended. Of stderr, what the one printed whose end
+    counts stands last.
 
     Raises TargetError where a command cannot be executed.
     """
@@ -92,13 +93,16 @@ def run(
     for child in children:
         if child.refusal:
             raise TargetError(child.refusal.decode())
-    code = next((child.code for child in children if child.code), speaker.code)
+    judged = next((child for child in children if child.code), speaker)
+    code = judged.code
     return Ended(
         exit_status=code if code is not None and code >= 0 else None,
         signal=-code if code is not None and code < 0 else None,
         stdout=bytes(speaker.stdout),
         stdout_bytes=speaker.stdout_bytes,
-        stderr=b"".join(child.stderr for child in children)[-stderr_limit_bytes:],
+        stderr=b"".join(
+            child.stderr for child in sorted(children, key=lambda child: child is judged)
+        )[-stderr_limit_bytes:],
         elapsed_s=time.monotonic() - begun_s,
     )
 

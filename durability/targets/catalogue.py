@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version as version_of
-from typing import Any, Final
+from typing import Final
 
 from durability.errors import DurabilityError, TargetError
 from durability.targets import cache
+from durability.targets.cache import Package
 from durability.targets.contract import Target
 from durability.targets.program import load_program
 
@@ -25,10 +26,11 @@ _BUILT_IN: Final[Mapping[str, str]] = {
 """Functions without arguments. What a target needs is imported when it is asked for."""
 
 _SERVERS: Final[Mapping[str, str]] = {
-    "etcd": "durability.targets.etcd",
-    "nats": "durability.targets.nats",
+    "etcd": "durability.targets.etcd:target",
+    "etcd-bootstrap": "durability.targets.etcd:bootstrap",
+    "nats": "durability.targets.nats:target",
 }
-"""Modules, each with a `PACKAGE` to install and a function `target(server, version)`."""
+"""Functions of the path of a server and its version, in modules that say what to install."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ def find(name_or_path: str) -> Target:
     """
     name, _, version = name_or_path.partition("@")
     if name_or_path in _BUILT_IN:
-        module, _, function = _BUILT_IN[name].partition(":")
-        return _made(getattr(import_module(module), function)())
+        return _called(_BUILT_IN[name])
     if name in _SERVERS:
-        return _server(name, version)
+        server, version = _server(name, version)
+        return _called(_SERVERS[name], server, version)
     if name_or_path.endswith(".toml"):
         return load_program(name_or_path)
     raise _unknown(name_or_path)
@@ -60,7 +62,7 @@ def find(name_or_path: str) -> Target:
 
 def available() -> list[Availability]:
     """Say of each known target whether it can be tested here, and if not, why."""
-    return [_availability(name) for name in (*_BUILT_IN, *_installed())]
+    return [_availability(name) for name in (*_BUILT_IN, *_known_servers())]
 
 
 def install(name_and_version: str) -> str:
@@ -71,28 +73,41 @@ def install(name_and_version: str) -> str:
     name, _, version = name_and_version.partition("@")
     if name not in _SERVERS:
         raise _unknown(name_and_version)
-    package = import_module(_SERVERS[name]).PACKAGE
+    package = _package(name)
     return cache.install(package, version or package.default_version)
 
 
-def _server(name: str, version: str) -> Target:
-    module = import_module(_SERVERS[name])
+def _server(name: str, version: str) -> tuple[str, str]:
+    """Return the path of a server's program, and its version: where it is given by path, that."""
     if os.sep not in version:
-        version = version or module.PACKAGE.default_version
-        return _made(module.target(cache.server_of(module.PACKAGE, version), version))
+        package = _package(name)
+        version = version or package.default_version
+        return cache.server_of(package, version), version
     if not os.path.isabs(version) or not os.access(version, os.X_OK):
         raise TargetError(f"{name}@{version}: expected the absolute path of a program")
-    return _made(module.target(version, version))
+    return version, version
 
 
-def _installed() -> Iterator[str]:
+def _known_servers() -> Iterator[str]:
     """Yield the names of servers: each installed version, the default one in any case."""
-    for name, module in _SERVERS.items():
-        package = import_module(module).PACKAGE
+    for name in _SERVERS:
         yield name
+        package = _package(name)
         for version in cache.installed_versions(package):
             if version != package.default_version:
                 yield f"{name}@{version}"
+
+
+def _package(name: str) -> Package:
+    module, _, _ = _SERVERS[name].partition(":")
+    package: Package = import_module(module).PACKAGE
+    return package
+
+
+def _called(named: str, *arguments: str) -> Target:
+    module, _, function = named.partition(":")
+    target: Target = getattr(import_module(module), function)(*arguments)
+    return target
 
 
 def _availability(name: str) -> Availability:
@@ -111,9 +126,3 @@ def _unknown(name: str) -> TargetError:
         f"no target is called {name!r}{meant}"
         f" (known: {', '.join(known)}, or the path of a .toml file)"
     )
-
-
-def _made(target: Any) -> Target:
-    """Return what a module made, as the type that it is."""
-    assert isinstance(target, Target)
-    return target

@@ -99,6 +99,6 @@ async def _recover(library: ModuleType, jetstream: Any) -> None:
     except library.js.errors.NotFoundError:
         return  # killed before there was one
     state = stream.state
-    for number in range(state.first_seq, state.last_seq + 1) if state.messages else ():
-        message = await jetstream.get_msg(_STREAM, number)
-        say(f"item {name_of(message.data)}")
+    numbers = range(state.first_seq, state.last_seq + 1) if state.messages else ()
+    messages = await asyncio.gather(*(jetstream.get_msg(_STREAM, number) for number in numbers))
+    say(*(f"item {name_of(message.data)}" for message in messages))
