@@ -32,15 +32,16 @@ _SPEECH: Final = Speech(
 
 def rollback() -> Target:
     """Return SQLite with a rollback journal, its default."""
-    return _target("rollback", "DELETE")
+    return of_mode("rollback", "DELETE")
 
 
 def wal() -> Target:
     """Return SQLite with a write-ahead log."""
-    return _target("wal", "WAL")
+    return of_mode("wal", "WAL")
 
 
-def _target(name: str, journal_mode: str) -> Target:
+def of_mode(name: str, journal_mode: str) -> Target:
+    """Return SQLite in any of its journal modes, those that keep nothing included."""
     return Target(
         name=f"sqlite-{name}",
         workload=lambda directory: Call(partial(_work, directory, journal_mode)),

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -63,6 +64,7 @@ dpkg-deb --build pack store.deb >/dev/null && rm -r pack
 """
 
 
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="this is no Debian")
 def test_a_version_of_debian_is_unpacked_and_not_installed(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
