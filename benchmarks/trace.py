@@ -64,7 +64,7 @@ def by_continuing(directory: str, writes: int) -> float:
     program = Call(partial(append, os.path.join(directory, "continued"), writes))
     child, listener = spawn(program, Filter())
     empty, answer = bytes(80), struct.Struct("=QqiI")
-    for _ in range(2 + writes + writes // 10):  # open, dup2, the writes and their syncs
+    for _ in range(3 + writes + writes // 10):  # open, dup2, the writes, their syncs, the print
         raw = fcntl.ioctl(listener, RECEIVE, empty)
         (identity,) = IDENTITY.unpack_from(raw)
         fcntl.ioctl(listener, SEND, answer.pack(identity, 0, 0, CONTINUE))
