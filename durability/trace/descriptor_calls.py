@@ -20,11 +20,20 @@ from durability.trace.volatile import Volatile
 class DescriptorCalls:
     """Which number means which file, to whom."""
 
-    def __init__(self, listener: Listener, files: Files, tape: Tape, volatile: Volatile) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        files: Files,
+        tape: Tape,
+        volatile: Volatile,
+        *,
+        standard_too: bool,
+    ) -> None:
         self._listener = listener
         self._files = files
         self._tape = tape
         self._volatile = volatile
+        self._standard_too = standard_too
 
     def install(self, call: Notification, process: Process, opened: OpenFile, flags: int) -> int:
         """Give the caller an open file at a number of its own. Raises EMFILE."""
@@ -88,7 +97,7 @@ class DescriptorCalls:
 
     def _lower(self, call: Notification, opened: OpenFile, number: int) -> None:
         """Follow a file to a low number, where the filter can tell it from a pipe."""
-        if number <= STANDARD_MAX:
+        if self._standard_too and number <= STANDARD_MAX:
             with suppress(PermissionError):
                 self._files.become_standard(opened)
                 return

@@ -5,14 +5,15 @@ file that is opened for writing below the watched root a descriptor at or above 
 `descriptor >= BASE` tells our files from sockets, pipes and logs, which run at native speed.
 
 A shell puts such a file where a program expects its input or output (`> file`), and no filter could
-be told of that afterwards. So calls on standard descriptors are notified from the beginning, and
-the supervisor looks which file they mean.
+be told of that afterwards. So for programs calls on standard descriptors are notified from the
+beginning, and the supervisor looks which file they mean. A function of ours is no shell.
 """
 
 import ctypes
 import errno
 import fcntl
 import os
+from collections.abc import Callable, Iterable
 from itertools import chain, product
 from typing import Final
 
@@ -22,7 +23,7 @@ from durability.errors import MechanismError
 from durability.trace import system
 
 BASE: Final = 1000
-"""The lowest descriptor number of a watched file, but for those that became standard ones."""
+"""The lowest descriptor number of a watched file, other than a standard one."""
 
 STANDARD_MAX: Final = 2
 """The highest descriptor number at which a shell puts what it redirects for another program."""
@@ -73,48 +74,65 @@ _CHANGING: Final = (
 )
 """Flags of an open(2) that may change a file; only one of these is true."""
 
-_WAYS: Final[tuple[tuple[tuple[str, ...], tuple[Alternatives, ...]], ...]] = (
-    (
+Way = tuple[tuple[str, ...], tuple[Alternatives, ...]]
+
+
+def _ways(file: Callable[[int], Alternatives]) -> tuple[Way, ...]:
+    """Return what is notified: calls, and what must be true of some of their arguments.
+
+    `file` says how a descriptor that may be of a watched file looks like.
+    """
+    return (
         (
-            # flags or names behind pointers
-            *("openat2", "creat", "truncate", "rename", "renameat", "renameat2", "link", "linkat"),
-            *("symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
-            *("mknod", "mknodat"),
-            # directories are synced through any descriptor
-            *("fsync", "fdatasync", "sync", "syncfs"),
-            # what changes the caller's state that the supervisor must know
-            *("umask", "fork", "vfork", "clone", "clone3", "execve", "execveat", "flock"),
-            *("setuid", "setreuid", "setresuid", "setfsuid"),
-            # after these a path no longer means to the caller what it means to the supervisor
-            *("chroot", "pivot_root", "mount"),
-            # answered with ENOSYS: programs fall back to calls that can be traced
-            *("io_uring_setup", "io_setup"),
+            (
+                # flags or names behind pointers
+                *(
+                    "openat2",
+                    "creat",
+                    "truncate",
+                    "rename",
+                    "renameat",
+                    "renameat2",
+                    "link",
+                    "linkat",
+                ),
+                *("symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
+                *("mknod", "mknodat"),
+                # directories are synced through any descriptor
+                *("fsync", "fdatasync", "sync", "syncfs"),
+                # what changes the caller's state that the supervisor must know
+                *("umask", "fork", "vfork", "clone", "clone3", "execve", "execveat", "flock"),
+                *("setuid", "setreuid", "setresuid", "setfsuid"),
+                # after these a path no longer means to the caller what it means to the supervisor
+                *("chroot", "pivot_root", "mount"),
+                # answered with ENOSYS: programs fall back to calls that can be traced
+                *("io_uring_setup", "io_setup"),
+            ),
+            (),
         ),
-        (),
-    ),
-    (("open",), (_bits(1, *_CHANGING),)),
-    (("openat",), (_bits(2, *_CHANGING),)),
-    (("write", "writev", "pwrite64", "pwritev", "pwritev2"), (_file(0),)),
-    (("ftruncate", "fallocate", "dup", "dup2", "dup3", "sendfile"), (_file(0),)),
-    (("copy_file_range", "splice"), (_file(2),)),
-    (("close",), (_number(0),)),
-    (("dup2", "dup3", "close_range"), (_number(1),)),
-    (
-        ("fcntl",),
-        (_file(0), _one_of(1, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL)),
-    ),
-    (("fcntl",), (_one_of(1, F_OFD_SETLK, F_OFD_SETLKW),)),
-    (("ioctl",), (_file(0), _one_of(1, FICLONE, FICLONERANGE))),
-    (
-        ("mmap",),
+        (("open",), (_bits(1, *_CHANGING),)),
+        (("openat",), (_bits(2, *_CHANGING),)),
+        (("write", "writev", "pwrite64", "pwritev", "pwritev2"), (file(0),)),
+        (("ftruncate", "fallocate", "dup", "dup2", "dup3", "sendfile"), (file(0),)),
+        (("copy_file_range", "splice"), (file(2),)),
+        (("close",), (_number(0),)),
+        (("dup2", "dup3", "close_range"), (_number(1),)),
         (
-            _bits(2, (_PROT_WRITE, _PROT_WRITE)),
-            _bits(3, (_MAP_SHARED_OR_ANONYMOUS, _MAP_SHARED)),
-            _file(4),
+            ("fcntl",),
+            (file(0), _one_of(1, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL)),
         ),
-    ),
-)
-"""Calls that are notified, and what must be true of some of their arguments for that."""
+        (("fcntl",), (_one_of(1, F_OFD_SETLK, F_OFD_SETLKW),)),
+        (("ioctl",), (file(0), _one_of(1, FICLONE, FICLONERANGE))),
+        (
+            ("mmap",),
+            (
+                _bits(2, (_PROT_WRITE, _PROT_WRITE)),
+                _bits(3, (_MAP_SHARED_OR_ANONYMOUS, _MAP_SHARED)),
+                file(4),
+            ),
+        ),
+    )
+
 
 _SET_MODE_FILTER: Final = 1
 _NEW_LISTENER: Final = 1 << 3
@@ -122,15 +140,15 @@ _WAIT_KILLABLE: Final = 1 << 5
 
 NUMBER: Final = {
     name: number
-    for name in ("seccomp", *chain.from_iterable(names for names, _ in _WAYS))
+    for name in ("seccomp", *chain.from_iterable(names for names, _ in _ways(_number)))
     if (number := pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)) >= 0
 }
 """The system calls of this architecture by name; those that it lacks are left out."""
 
 
-def _add_rules(program: pyseccomp.SyscallFilter) -> None:
+def _add_rules(program: pyseccomp.SyscallFilter, ways: Iterable[Way]) -> None:
     """Add a rule for each way in; a rule holds where all of its conditions do."""
-    for names, arguments in _WAYS:
+    for names, arguments in ways:
         for name, conditions in product(names, product(*arguments)):
             if name in NUMBER:
                 program.add_rule(pyseccomp.NOTIFY, name, *conditions)
@@ -151,14 +169,19 @@ _REFUSALS: Final = {
 
 
 class Filter:
-    """The assembled program; made once by a supervisor, installed in each child it forks."""
+    """The assembled program; made once by a supervisor, installed in each child it forks.
 
-    def __init__(self) -> None:
+    With `standard_too`, files are told where a shell redirects to them, at the price that all that
+    is printed is notified.
+    """
+
+    def __init__(self, *, standard_too: bool) -> None:
+        self.standard_too = standard_too
         try:
             program = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
             # A call of another architecture (x32, ia32) fails with ENOSYS; the default kills.
             program.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(errno.ENOSYS))
-            _add_rules(program)
+            _add_rules(program, _ways(_file if standard_too else _number))
             code = _exported(program)
         except (OSError, RuntimeError) as error:
             raise MechanismError(f"libseccomp cannot assemble the filter: {error}") from error

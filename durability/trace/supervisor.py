@@ -27,7 +27,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from durability.targets.contract import Launch, Service
+from durability.targets.contract import Command, Launch, Service
 from durability.trace import system
 from durability.trace.descriptor_calls import DescriptorCalls
 from durability.trace.file_calls import FileCalls
@@ -108,7 +108,7 @@ class Supervisor:
         """Prepare to run targets; `volatile` is as for `Target`."""
         system.become_child_subreaper()
         raise_descriptor_limit()
-        self._filter = Filter()
+        self._for_programs, self._for_calls = Filter(standard_too=True), Filter(standard_too=False)
         self._control = control
         self._volatile = Volatile(volatile)
 
@@ -124,7 +124,9 @@ class Supervisor:
         began = time.monotonic()
         paths = Paths(os.path.realpath(os.fsencode(root)))
         with _interrupts_deferred() as interrupts:
-            supervision = _Supervision(launch, self._filter, paths, order, self._volatile)
+            program = launch.server if isinstance(launch, Service) else launch
+            filter_ = self._for_programs if isinstance(program, Command) else self._for_calls
+            supervision = _Supervision(launch, filter_, paths, order, self._volatile)
             try:
                 # Nothing has changed yet: what the child wants to change waits for our answer.
                 initial = initial_records(paths.root, supervision.files.inode)
@@ -193,7 +195,9 @@ class _Supervision:
         self._pipes: dict[int, Callable[[], bool]] = {}
         self._poll = select.poll()
         self._hear_from(child, self.tape.hear if service is None else self._hear_server)
-        descriptors = DescriptorCalls(self._listener, self.files, self.tape, volatile)
+        descriptors = DescriptorCalls(
+            self._listener, self.files, self.tape, volatile, standard_too=filter_.standard_too
+        )
         self._handlers = handlers(
             FileCalls(paths, self.files, self.tape, descriptors),
             NameCalls(paths, self.files, self.tape),

@@ -4,7 +4,6 @@ Each script runs twice, by itself and traced: what it prints and leaves must be 
 trace must rebuild it.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from durability.trace import system
 from durability.trace.kill_order import KillOrder
 from durability.trace.records import Write
 from durability.trace.supervisor import Run, Supervisor
-from tests.durability.trace.alone import alone
+from tests.durability.trace.alone import alone, python
 
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 SHELLS = [path for name in ("dash", "bash", "busybox") if (path := shutil.which(name))]
@@ -99,36 +98,47 @@ def test_a_number_that_is_no_standard_one_is_named(root: Path) -> None:
     assert not result.landed()
 
 
-def test_a_copy_of_a_standard_descriptor_is_traced(root: Path) -> None:
-    def duplicate() -> None:
-        os.dup2(os.open(root / "f", os.O_WRONLY | os.O_CREAT), 1)
-        for copy in (os.dup(1), fcntl.fcntl(1, fcntl.F_DUPFD, 50)):
-            os.write(copy, b"copy")
-        os.ftruncate(1, 6)
-        os.fsync(1)
-        os.set_inheritable(1, True)
-        fcntl.fcntl(1, fcntl.F_SETFL, os.O_APPEND)
-        os.write(1, b"!")
-        os.sendfile(1, os.open("/proc/self/cmdline", os.O_RDONLY), None, 1)
+DUPLICATES = """
+import fcntl, os
+os.dup2(os.open("f", os.O_WRONLY | os.O_CREAT), 1)
+for copy in (os.dup(1), fcntl.fcntl(1, fcntl.F_DUPFD, 50)):
+    os.write(copy, b"copy")
+os.ftruncate(1, 6)
+os.fsync(1)
+fcntl.fcntl(1, fcntl.F_SETFL, os.O_APPEND)
+os.write(1, b"!")
+os.sendfile(1, os.open("/proc/self/cmdline", os.O_RDONLY), None, 1)
+"""
 
-    result = alone(lambda: Supervisor().run(Call(duplicate), str(root)))
+
+def test_a_copy_of_a_standard_descriptor_is_traced(root: Path) -> None:
+    result = alone(lambda: Supervisor().run(python(DUPLICATES, cwd=str(root)), str(root)))
     assert contents(root) == {"f": b"copyco!"}
     assert "Invalid argument" in result.stderr, "no copy between files goes by unseen"
     assert result.differences == []
     assert result.trace.untraceable() == []
 
 
-def test_copies_between_pipes_are_none_of_our_business(root: Path) -> None:
-    def splice() -> None:
-        reader, writer = os.pipe()
-        os.write(writer, b"ack 1\n")
-        assert os.splice(reader, 1, 6) == 6
-        with open(__file__, "rb") as source:
-            assert os.sendfile(1, source.fileno(), 0, 10) == 10
+COPIES = """
+import os
+reader, writer = os.pipe()
+os.write(writer, b"ack 1\\n")
+assert os.splice(reader, 1, 6) == 6
+assert os.sendfile(1, os.open("/bin/sh", os.O_RDONLY), 0, 10) == 10
+"""
 
-    result = alone(lambda: Supervisor().run(Call(splice), str(root)))
+
+def test_copies_between_pipes_are_none_of_our_business(root: Path) -> None:
+    result = alone(lambda: Supervisor().run(python(COPIES, cwd=str(root)), str(root)))
     assert result.exit_status == 0, result.stderr
     assert next(result.trace.lines()) == "ack 1"
+
+
+def test_a_function_of_ours_is_no_shell(root: Path) -> None:
+    """It does not pay for what it prints; a redirection is named."""
+    target = Call(lambda: os.dup2(os.open(root / "f", os.O_WRONLY | os.O_CREAT), 1) and None)
+    result = alone(lambda: Supervisor().run(target, str(root)))
+    assert result.trace.untraceable() == ["dup2 to 1 of f"]
 
 
 def test_where_the_kernel_does_not_say_which_file_it_is_the_redirection_is_named(
