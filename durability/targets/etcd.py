@@ -12,16 +12,15 @@ would hide everything behind it.
 
 import base64
 import json
-import re
 from collections.abc import Callable
-from contextlib import closing
 from functools import partial
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 from durability.targets.cache import Package
-from durability.targets.contract import Call, Command, Program, Service, Speech, Target
-from durability.targets.item import contents, name_of, say
+from durability.targets.contract import Call, Command, Program, Service, Target
+from durability.targets.item import SPEECH, contents, name_of, say
 from durability.targets.port import free_port
 
 PACKAGE: Final = Package(
@@ -33,16 +32,11 @@ PACKAGE: Final = Package(
     debian_versions="3.4.",
 )
 STREAM_BYTES: Final = 300_000
-_SPEECH: Final = Speech(
-    acknowledged=re.compile(r"^ack (?P<id>.+)$"),
-    announced=re.compile(r"^item (?P<id>.+)$"),
-    recovered=re.compile(r"^item (?P<id>.+)$"),
-)
 
 
 def target(program: str, version: str) -> Target:
     """Return a member that has served once, by the path of its server."""
-    return _target("etcd", program, version, setup=partial(_asked, program, _read))
+    return _target("etcd", program, version, setup=partial(served, program, _read))
 
 
 def bootstrap(program: str, version: str) -> Target:
@@ -56,17 +50,49 @@ def _target(
     return Target(
         name=name,
         version=version,
-        workload=partial(_asked, program, _work),
-        recovery=partial(_asked, program, _read),
-        speech=_SPEECH,
+        workload=partial(served, program, _work),
+        recovery=partial(served, program, _read),
+        speech=SPEECH,
         stream_bytes=STREAM_BYTES,
         setup=setup,
     )
 
 
-def _asked(program: str, ask: Callable[[HTTPConnection], None], directory: str) -> Service:
+class Gateway:
+    """A connection to a member's JSON gateway; each method is one request."""
+
+    def __init__(self, port: int) -> None:
+        # No timeout: how long is too long is for who waits for this client to say.
+        self._connection = HTTPConnection("127.0.0.1", port)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a key, and return once that is durable. Raises OSError and HTTPException."""
+        self._request("put", key=_encoded(key), value=_encoded(value))
+
+    def values(self) -> list[bytes]:
+        """Return the values of all keys, in the order in which the keys were created."""
+        everything = {"key": _encoded(b"\0"), "range_end": _encoded(b"\0")}
+        found = self._request("range", **everything, sort_target="CREATE", sort_order="ASCEND")
+        return [base64.b64decode(pair["value"]) for pair in found.get("kvs", ())]
+
+    def _request(self, verb: str, **body: str) -> Any:
+        kind = {"Content-Type": "application/json"}
+        self._connection.request("POST", f"/v3/kv/{verb}", json.dumps(body), kind)
+        with self._connection.getresponse() as response:
+            content = response.read()
+        if response.status != HTTPStatus.OK:
+            raise HTTPException(f"{verb}: {response.status} {content!r}")
+        return json.loads(content)
+
+
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def served(program: str, ask: Callable[[Gateway], None], directory: str) -> Service:
+    """Return a member on a data directory, and a client that asks it."""
     port, peer_port = free_port(), free_port()
-    client = Call(partial(_connected, port, ask))
+    client = Call(lambda: ask(Gateway(port)))
     return Service(_server(program, directory, port, peer_port), client, port)
 
 
@@ -91,36 +117,14 @@ def _server(program: str, directory: str, port: int, peer_port: int) -> Program:
     return Command((program, *arguments), {}, directory)
 
 
-def _connected(port: int, ask: Callable[[HTTPConnection], None]) -> None:
-    # No timeout: how long is too long is for who waits for this client to say.
-    with closing(HTTPConnection("127.0.0.1", port)) as server:
-        ask(server)
-
-
-def _work(server: HTTPConnection) -> None:
-    _read(server)  # the port is open before there is a leader
+def _work(gateway: Gateway) -> None:
+    gateway.values()  # the port is open before there is a leader
     for content in contents():
         name = name_of(content)
         say(f"item {name}")
-        _answer(server, "put", key=_encoded(content[:8]), value=_encoded(content))
+        gateway.put(content[:8], content)
         say(f"ack {name}")
 
 
-def _read(server: HTTPConnection) -> None:
-    everything = {"key": _encoded(b"\0"), "range_end": _encoded(b"\0")}
-    found = _answer(server, "range", **everything, sort_target="CREATE", sort_order="ASCEND")
-    contents = (base64.b64decode(pair["value"]) for pair in found.get("kvs", ()))
-    say(*(f"item {name_of(content)}" for content in contents))
-
-
-def _encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _answer(server: HTTPConnection, verb: str, **body: str) -> Any:
-    server.request("POST", f"/v3/kv/{verb}", json.dumps(body), {"Content-Type": "application/json"})
-    with server.getresponse() as response:
-        content = response.read()
-    if response.status != 200:
-        raise HTTPException(f"{verb}: {response.status} {content!r}")
-    return json.loads(content)
+def _read(gateway: Gateway) -> None:
+    say(*(f"item {name_of(content)}" for content in gateway.values()))

@@ -1,4 +1,4 @@
-"""What the built-in workloads write: contents of all sizes, each with a name that tells it.
+"""What the built-in workloads write and say: contents of all sizes, each with a name of its own.
 
 A name holds the content's number, length and checksum, so that half of a content, or an older one
 in its place, is another item.
@@ -6,11 +6,19 @@ in its place, is another item.
 
 import os
 import random
+import re
 import zlib
 from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
+from durability.targets.contract import Speech
+
+SPEECH: Final = Speech(
+    acknowledged=re.compile(r"^ack (?P<id>.+)$"),
+    announced=re.compile(r"^item (?P<id>.+)$"),
+    recovered=re.compile(r"^item (?P<id>.+)$"),
+)
 _SMALL_BYTES: Final = (16, 160)
 _LARGE_BYTES: Final = (5000, 9000)
 _LARGE_EVERY: Final = 40

@@ -6,7 +6,6 @@ kill does not mind: the kernel has what was written. Recovery reads each message
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,8 +17,8 @@ from typing import Any, Final
 
 from durability.errors import MechanismError
 from durability.targets.cache import Package
-from durability.targets.contract import Call, Command, Service, Speech, Target
-from durability.targets.item import contents, name_of, say
+from durability.targets.contract import Call, Command, Service, Target
+from durability.targets.item import SPEECH, contents, name_of, say
 from durability.targets.port import free_port
 
 PACKAGE: Final = Package(
@@ -31,11 +30,6 @@ PACKAGE: Final = Package(
 STREAM_BYTES: Final = 60_000
 _STREAM: Final = "items"
 _BATCH_MESSAGES: Final = 3
-_SPEECH: Final = Speech(
-    acknowledged=re.compile(r"^ack (?P<id>.+)$"),
-    announced=re.compile(r"^item (?P<id>.+)$"),
-    recovered=re.compile(r"^item (?P<id>.+)$"),
-)
 
 Ask = Callable[[Any], Awaitable[None]]
 """What to do with a connected client."""
@@ -49,7 +43,7 @@ def target(program: str, version: str) -> Target:
         version=version,
         workload=partial(_asked, program, library, _work),
         recovery=partial(_asked, program, library, partial(_recover, library)),
-        speech=_SPEECH,
+        speech=SPEECH,
         stream_bytes=STREAM_BYTES,
     )
 

@@ -10,24 +10,18 @@ database first (https://www.sqlite.org/walformat.html, 2.2), so nothing in it ne
 """
 
 import os
-import re
 import sqlite3
 from contextlib import closing
 from functools import partial
 from itertools import count
 from typing import Final
 
-from durability.targets.contract import Call, Speech, Target
-from durability.targets.item import contents, name_of, say
+from durability.targets.contract import Call, Target
+from durability.targets.item import SPEECH, contents, name_of, say
 
 STREAM_BYTES: Final = 400_000
 _CHECKPOINT_PAGES: Final = 16
 _UPDATE_EVERY: Final = 5
-_SPEECH: Final = Speech(
-    acknowledged=re.compile(r"^ack (?P<id>.+)$"),
-    announced=re.compile(r"^item (?P<id>.+)$"),
-    recovered=re.compile(r"^item (?P<id>.+)$"),
-)
 
 
 def rollback() -> Target:
@@ -46,7 +40,7 @@ def of_mode(name: str, journal_mode: str) -> Target:
         name=f"sqlite-{name}",
         workload=lambda directory: Call(partial(_work, directory, journal_mode)),
         recovery=lambda directory: Call(partial(_recover, directory)),
-        speech=_SPEECH,
+        speech=SPEECH,
         version=sqlite3.sqlite_version,
         stream_bytes=STREAM_BYTES,
         volatile=("*-shm",),
