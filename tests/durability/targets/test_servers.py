@@ -6,7 +6,7 @@ import pytest
 
 from durability.errors import MechanismError
 from durability.targets import catalogue
-from tests.durability.commands import Done, durability
+from tests.durability.commands import Done, durability, program
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 
@@ -17,6 +17,53 @@ def crash(name: str, *arguments: str, cwd: Path) -> Done:
     except MechanismError as error:
         pytest.skip(f"{name} is {error}")
     return durability("crash", name, "--seed", "1", *arguments, cwd=str(cwd), timeout_s=300)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "kinds"), [("served", HELD, []), ("served_early", VIOLATION, ["lost"])]
+)
+def test_a_described_server_comes_out_as_it_must(
+    name: str, status: int, kinds: list[str], tmp_path: Path
+) -> None:
+    arguments = ("--kills", "25", "--tear", "none", "--seed", "1")
+    done = durability("crash", program(name), *arguments, cwd=str(tmp_path))
+    assert done.status == status, done.stdout + done.stderr
+    assert [violation["kind"] for violation in done.document["violations"]] == kinds
+    assert done.document["landed"] == 25
+    assert done.document["acked"] > 500
+    if kinds:
+        again = durability("replay", ".", cwd=str(tmp_path))
+        assert again.status == VIOLATION
+
+
+def test_kills_by_the_clock_drive_a_server_too(tmp_path: Path) -> None:
+    arguments = ("--kills", "8", "--mechanism", "timer", "--seed", "1")
+    done = durability("crash", program("served"), *arguments, cwd=str(tmp_path))
+    assert done.status == HELD, done.stdout + done.stderr
+    assert done.document["landed"] == 8
+    assert done.document["acked"] > 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"serve", "{data}", "{port}"', '"nothing"', "its server did not become ready"),
+        ('"drive", "{port}"', '"nothing"', "its client exited with 1"),
+    ],
+)
+def test_a_server_that_is_not_driven_shows_nothing(
+    before: str, after: str, said: str, tmp_path: Path
+) -> None:
+    text = Path(program("served")).read_text()
+    assert before in text
+    described = tmp_path / "broken.toml"
+    server = Path(program("served")).parent / "server.py"
+    described.write_text(text.replace(before, after).replace("server.py", str(server)))
+    done = durability("crash", str(described), "--kills", "3", cwd=str(tmp_path))
+    assert done.status == INCONCLUSIVE, done.stdout
+    (reason,) = done.document["reasons"]
+    assert reason.startswith(f"served: {said}: ")
+    assert "IndexError" in reason or "ValueError" in reason
 
 
 @pytest.mark.parametrize(("name", "kills"), [("nats", 20), ("etcd@3.4.23", 6)])
