@@ -37,10 +37,10 @@ def test_a_described_server_comes_out_as_it_must(
 
 
 def test_kills_by_the_clock_drive_a_server_too(tmp_path: Path) -> None:
-    arguments = ("--kills", "8", "--mechanism", "timer", "--seed", "1")
+    arguments = ("--kills", "30", "--mechanism", "timer", "--seed", "1")
     done = durability("crash", program("served"), *arguments, cwd=str(tmp_path))
     assert done.status == HELD, done.stdout + done.stderr
-    assert done.document["landed"] == 8
+    assert done.document["landed"] == 30
     assert done.document["acked"] > 0
 
 

@@ -225,7 +225,6 @@ def test_a_long_file_of_another_length(length: int, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(bytes(131_073))
     tree = numbered(tmp_path)
     (tmp_path / "f").write_bytes(bytes(length))
-    assert tree.differences(os.fsencode(tmp_path)) == [
-        f"file f is {length} bytes on disk, 131073 in the trace, "
-        f"and differs from byte {min(length, 131_073)}"
-    ]
+    (text,) = tree.differences(os.fsencode(tmp_path))
+    assert text.startswith(f"file f is {length} bytes on disk, 131073 in the trace")
+    assert text.endswith(f"differs from byte {min(length, 131_073)}")
