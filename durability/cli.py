@@ -127,7 +127,8 @@ def crash(
 ) -> Result:
     """Run TARGET, SIGKILL it at exact offsets of its write stream, recover, audit.
 
-    TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
+    TARGET is `reference`, the built-in Raft node, one that `durability targets` lists, or a TOML
+    file that describes a program.
     """
     found = catalogue.find(target)
     if mechanism == "timer" and (tear or at):
@@ -326,9 +327,12 @@ def simulate_command(
 
 
 @main.command()
+@click.option("--install", metavar="NAME@VERSION", help="Put a server into a cache of its own.")
 @reporting("targets")
-def targets(**_: Any) -> Result:
+def targets(*, install: str | None, **_: Any) -> Result:
     """List what can be tested here by name."""
+    if install is not None:
+        catalogue.install(install)
     known = catalogue.available()
     return Result("targets", figures={"targets": msgspec.to_builtins(known)})
 

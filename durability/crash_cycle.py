@@ -119,7 +119,7 @@ class CrashCycle:
         self._target = target
         self._plan = plan
         exact = plan.mechanism == "seccomp"
-        self._mechanism = Supervisor(control) if exact else Timer()
+        self._mechanism = Supervisor(control, target.volatile) if exact else Timer()
         self._parent = os.getppid()
         self._base = tempfile.mkdtemp(dir=plan.directory)
         self._shown: dict[str, _Shown] = {}
@@ -142,9 +142,12 @@ class CrashCycle:
         """Run the target once, to its end or as far as its stream is explored."""
         directory = self._fresh_directory()
         try:
-            return self._explore(directory)
+            run = self._explore(directory)
         finally:
             shutil.rmtree(directory)
+        if run.fault:
+            raise InconclusiveError(f"{self._target.name}: {run.fault}: {run.stderr.strip()}")
+        return run
 
     def _explore(self, directory: str) -> Run:
         limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
@@ -209,6 +212,7 @@ class CrashCycle:
 
     def _turn(self, number: int, measured: Measured) -> Cycle:
         plan = self._plan
+        why = ""
         for attempt in range(_ATTEMPTS_MAX):
             order = plan.at or measured.stream.draw(plan.tear, plan.seed, number, attempt)
             directory = self._fresh_directory()
@@ -217,9 +221,10 @@ class CrashCycle:
                 if run.reached:
                     turn = number, attempt
                     return self._audited(turn, order, run, directory, measured.announced)
+                why = run.fault
             finally:
                 shutil.rmtree(directory)
-        why = "the run ended before the position was reached, however often it was drawn again"
+        why = why or "the run ended before the position was reached, however often it was redrawn"
         return Cycle(number=number, redrawn=_ATTEMPTS_MAX, why=why)
 
     def _audited(
