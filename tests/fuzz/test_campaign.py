@@ -80,21 +80,21 @@ def test_memory_is_bounded() -> None:
 
 
 def test_a_module_that_was_not_instrumented_is_an_error() -> None:
-    report = encode_line(Started(0.1, "/root/raft/__init__.py"))
-    root = Path("/root")
+    report = encode_line(Started(0.1, "/somewhere/raft/__init__.py"))
+    root = Path("/somewhere")
     with pytest.raises(EmptyRunError, match=r"raft\.peer was not instrumented"):
         campaign._read_run("peer", "INFO: Instrumenting raft.message\n", report, 1.0, root)
 
 
 def test_another_package_than_the_one_meant_is_no_run() -> None:
-    report = encode_line(Started(0.1, "/root/raft/__init__.py"))
+    report = encode_line(Started(0.1, "/somewhere/raft/__init__.py"))
     with pytest.raises(InconclusiveError, match="was tested, not what is in /elsewhere"):
         campaign._read_run("peer", "", report, 1.0, Path("/elsewhere"))
 
 
 def test_no_input_at_all_is_an_error() -> None:
     with pytest.raises(EmptyRunError, match="not one input"):
-        campaign._read_run("peer", "INFO: Instrumenting raft.peer\n", b"", 1.0, Path("/root"))
+        campaign._read_run("peer", "INFO: Instrumenting raft.peer\n", b"", 1.0, Path("/somewhere"))
     with pytest.raises(EmptyRunError):
         refuse_empty(Run("peer"))
 
