@@ -119,7 +119,7 @@ def test_nothing_comes_out_before_it_is_durable_d27() -> None:
         assert nodes[0].current_term <= durable.current_term
         if nodes[0].current_term == durable.current_term:
             assert nodes[0].voted_for == durable.voted_for
-        assert nodes[0].last_index <= durable.last_index
+        assert nodes[0].durable_index <= durable.last_index
         for effect in nodes[0]._replica.effects:
             checked.add(type(effect))
             if isinstance(effect, RoleChanged):
