@@ -72,7 +72,7 @@ def tables(result: Result) -> Iterator[Records]:
 
 def _scenario(scenario: Mapping[str, Any]) -> Records:
     """Return a scenario's outcome as a table of its own: it has figures that no other has."""
-    rows = [("verdict", scenario["verdict"])]
+    rows: list[tuple[str, ...]] = [("verdict", scenario["verdict"])]
     for landing in scenario["landing"]:
         rows.append((landing["fault"], f"landed {landing['landed']:,} of {landing['ordered']:,}"))
         rows.append(("", landing["evidence"]))
