@@ -37,18 +37,21 @@ class DurableBeforeVisible(Property):
         if message.term > log.term:
             return f"node {node} sent term {message.term}; {log.term} is durable"
         match message.type:
-            case MessageType.REQUEST_VOTE if message.last_log_index > log.last_index:
-                return (
-                    f"node {node} stands with entry {message.last_log_index}; "
-                    f"{log.last_index} is durable"
-                )
             case MessageType.REQUEST_VOTE:
-                return _judge_vote(node, log, message, node)
+                return _judge_candidacy(node, log, message)
             case MessageType.REQUEST_VOTE_RESPONSE if message.success:
                 return _judge_vote(node, log, message, event.receiver)
             case MessageType.APPEND_ENTRIES_RESPONSE if message.success:
                 return _judge_acknowledgement(record, node, event.receiver, message)
         return None
+
+
+def _judge_candidacy(node: int, log: NodeRecord, message: Message) -> str | None:
+    if message.last_log_index > log.last_index:
+        return (
+            f"node {node} stands with entry {message.last_log_index}; {log.last_index} is durable"
+        )
+    return _judge_vote(node, log, message, node)
 
 
 def _judge_vote(node: int, log: NodeRecord, message: Message, candidate: int) -> str | None:

@@ -2,8 +2,8 @@
 
 A node's state is known by a number. It is found out once by running the real node, kept pickled,
 and identified by its **form**: everything in the node that decides what it does next, but for its
-clocks, its disk (which holds what its log and metadata hold, durable or not) and what is the same in
-all states.
+clocks, its disk (which holds what its log and metadata hold, durable or not) and what is the same
+in all states.
 
 Node ids are large numbers that are nothing else, so that a form can be rewritten to other ids.
 """
