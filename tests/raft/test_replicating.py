@@ -297,3 +297,33 @@ def test_a_fresh_node_learns_everything_from_its_leader() -> None:
     assert peer(2) in configuration.peers()
     node.step(append_entries(2, (0, 0), [configuration, entry(2, 2)], commit_index=2))
     assert (node.peers, journal.commands) == (cluster.peers, [entry(2, 2).data])
+
+
+def test_a_rejection_that_comes_twice_is_answered_once() -> None:
+    """Else each answer to the repetition is a repetition itself, and so on."""
+
+    def sent_until_agreed(copies: int) -> int:
+        cluster = Cluster()
+        cluster.elect(1)
+        cluster.isolate(3)
+        cluster.propose(*[b"%d" % n for n in range(5)])
+        cluster.heal()
+        cluster.sent.clear()
+        rejections = 0
+
+        def multiply(one: Envelope) -> bool:
+            nonlocal rejections
+            kind = one.message.type
+            if kind is MessageType.APPEND_ENTRIES_RESPONSE and not one.message.success:
+                rejections += 1
+                for _ in range(copies - 1):
+                    cluster.deliver(one)
+            return True
+
+        cluster.intercept = multiply
+        cluster.tick(1, times=20)
+        cluster.agree_on([b"%d" % n for n in range(5)])
+        assert rejections == 1
+        return len(cluster.sent)
+
+    assert sent_until_agreed(4) == sent_until_agreed(1)
