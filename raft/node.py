@@ -348,7 +348,7 @@ class Node:
     def take_effects(self) -> list[Effect]:
         """Hand over what has to be done, in order; each effect is handed over once.
 
-        Those from before a failure are good: what they reveal is durable.
+        Those from before a failure are good: what they promise is durable.
         """
         effects, self._replica.effects = self._replica.effects, []
         return effects

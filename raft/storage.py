@@ -135,7 +135,7 @@ class Storage:
         self._save(dataclasses.replace(self.metadata, durable_index=durable_index), durable_index)
 
     def pin(self) -> None:
-        """Write down that all of the log is durable, so that not even its last batch is ambiguous."""
+        """Write down how far the log is durable, so that not even its last batch is ambiguous."""
         self.log.sync()
         if self.metadata.durable_index < self.log.durable_index:
             self._save(self.metadata, self.log.durable_index)
