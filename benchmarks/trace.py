@@ -58,22 +58,24 @@ def natively(directory: str, writes: int) -> float:
 
 def by_continuing(directory: str, writes: int) -> float:
     """Be notified of each call, and let the kernel perform it: nothing could cost less."""
-    child = spawn(Call(partial(append, os.path.join(directory, "continued"), writes)), Filter())
-    listener = Listener(child.listener)
+    program = Call(partial(append, os.path.join(directory, "continued"), writes))
+    child, descriptor = spawn(program, Filter(standard_too=False))
+    listener = Listener(descriptor)
     waiting = 2 + writes + writes // 10  # open, dup2, the writes and their syncs
     while waiting:
         if (call := listener.receive()) is not None:
             listener.let_run(call.id)
             waiting -= 1
-    return printed(child)
+    took_us = printed(child)
+    os.close(descriptor)
+    return took_us
 
 
 def printed(child: Child) -> float:
     """Read what a child has printed when it has ended, and let go of it."""
     os.waitpid(child.process, 0)
     took_us = float(os.read(child.stdout, 100))
-    for descriptor in child[1:]:
-        os.close(descriptor)
+    child.close()
     return took_us
 
 

@@ -140,7 +140,8 @@ def crash(
 ) -> Result:
     """Run TARGET, SIGKILL it at exact offsets of its write stream, recover, audit.
 
-    TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
+    TARGET is `reference`, the built-in Raft node, one that `durability targets` lists, or a TOML
+    file that describes a program.
     """
     chain, links, in_recovery = (common[name] for name in ("chain", "links", "in_recovery"))
     offline, cross_check = common["offline"], common["cross_check"]
@@ -372,11 +373,15 @@ def scenario(names: tuple[str, ...], directory: str | None, findings: str, **com
 
 
 @main.command()
+@click.option("--install", metavar="NAME@VERSION", help="Put a server into a cache of its own.")
 @reporting("targets")
-def targets(**_: Any) -> Result:
+def targets(*, install: str | None, **_: Any) -> Result:
     """List what can be tested here by name."""
-    known = catalogue.available()
-    return Result("targets", figures={"targets": msgspec.to_builtins(known)})
+    began = time.monotonic()
+    if install is not None:
+        catalogue.install(install)
+    known = msgspec.to_builtins(catalogue.available())
+    return Result("targets", elapsed_s=time.monotonic() - began, figures={"targets": known})
 
 
 @main.command("doctor")

@@ -158,7 +158,7 @@ class CrashCycle:
         self._target = target
         self._plan = plan
         exact = plan.mechanism == "seccomp"
-        self._mechanism = Supervisor(control) if exact else Timer()
+        self._mechanism = Supervisor(control, target.volatile) if exact else Timer()
         self._parent = os.getppid()
         self._base = tempfile.mkdtemp(dir=plan.directory)
         self._shown: dict[str, _Shown] = {}
@@ -190,7 +190,10 @@ class CrashCycle:
         limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         with self._directory(start) as directory:
             launch = self._target.workload(directory)
-            yield self._run(launch, directory, limit, self._plan.measuring_s), directory
+            run = self._run(launch, directory, limit, self._plan.measuring_s)
+            if run.fault:
+                raise InconclusiveError(f"{self._target.name}: {run.fault}: {run.stderr.strip()}")
+            yield run, directory
 
     def measure(self) -> Measured:
         """Run the target as `record` does, and judge it where it has ended by itself.
@@ -217,7 +220,7 @@ class CrashCycle:
                 except InconclusiveError as error:
                     faults.append(f"without any kill, {error}")
         notes: list[str] = []
-        if run.exit_status is None and not run.reached:
+        if run.timed_out:
             notes.append(
                 f"explored are the first {plan.measuring_s:g} s of the run, which had not ended"
                 " by then: more with --measure SECONDS"
@@ -282,7 +285,9 @@ class CrashCycle:
                 if not stream:
                     return None, None
         else:
-            why = "the run ended before the position was reached, however often it was drawn again"
+            why = run.fault or (
+                "the run ended before the position was reached, however often it was drawn again"
+            )
             return Cycle(number=number, link=link, redrawn=_ATTEMPTS_MAX, why=why), None
         cycle = msgspec.structs.replace(cycle, number=number, link=link, redrawn=attempt)
         if not cycle.landed or cycle.found or cycle.faults:
@@ -503,14 +508,14 @@ def incomplete(run: Run) -> str:
 
 def _end(run: Run) -> str:
     """Say how a run ended, as the end of a sentence."""
-    if run.exit_status is None and run.signal == signal.SIGKILL:
+    if run.timed_out:
         return f" within {run.elapsed_s:.0f} s: give it longer with --measure SECONDS"
     how = f"status {run.exit_status}" if run.signal is None else f"signal {run.signal}"
     return f" and ended with {how}: {run.stderr.strip() or 'it printed no error'}"
 
 
 def _why_not_landed(run: Run) -> str:
-    if text := incomplete(run):
+    if text := run.fault or incomplete(run):
         return text
     if run.signal != signal.SIGKILL:
         return f"the target ended with status {run.exit_status}, signal {run.signal}"

@@ -48,6 +48,7 @@ class Timer:
             stderr=ended.stderr.decode("utf-8", "backslashreplace"),
             differences=_unread(ended),
             elapsed_s=time.monotonic() - began,
+            timed_out=killed and order is None,
         )
 
 

@@ -1,5 +1,7 @@
 """One process from its start to its end, what it printed, and nothing left of it afterwards.
 
+Or two, a server and its client.
+
 The caller must be single-threaded: what is forked dies with the *thread* that forked it, and a
 forked `Call` would wait for ever for a lock that another thread held.
 """
@@ -10,11 +12,13 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from durability.errors import TargetError
-from durability.targets.contract import Call, Command, Launch
+from durability.targets.contract import Call, Command, Launch, Program, Service
+from durability.trace.readiness import Readiness
 from durability.trace.system import (
     become_child_subreaper,
     restore_signals,
@@ -24,6 +28,7 @@ from durability.trace.system import (
 _READ_BYTES: Final = 1 << 16  # what a pipe holds
 STDOUT_LIMIT_BYTES: Final = 1 << 24
 _STDERR_LIMIT_BYTES: Final = 1 << 14
+_READINESS_S: Final = 0.002
 _TICK_S: Final = 0.25
 """How long we wait at a time, so that it shows when we could not go on."""
 
@@ -58,30 +63,58 @@ def run(
     process left behind with stdout open may still print, so it is waited for, until the deadline at
     most; it does not change how the first one ended.
 
+    Of a `Service` the client is that process, and it begins once the server is ready. A server that
+    fails before its client has ended is how both ended. Of stderr, what the one printed whose end
+    counts stands last.
+
     Raises TargetError where a command cannot be executed.
     """
     begun_s = time.monotonic()
-    child = _Child(launch, stdout_limit_bytes, stderr_limit_bytes)
+    deadline_s = begun_s + timeout_s
+    become_child_subreaper()
+    bystanders = _children()
+    children: list[_Child] = []
+
+    def start(program: Program) -> _Child:
+        children.append(_Child(program, stdout_limit_bytes, stderr_limit_bytes))
+        return children[-1]
+
     try:
-        child.follow(begun_s + timeout_s)
+        if isinstance(launch, Service):
+            speaker = _serve(launch, start, deadline_s)
+        else:
+            speaker = start(launch)
+            _follow([speaker], speaker.has_ended, deadline_s)
+        has_failed = any(child.code for child in children)
     finally:
-        code = child.end()
-    if child.refusal:
-        raise TargetError(child.refusal.decode())
+        for child in reversed(children):  # the client first, or it would fail of its server's end
+            child.kill()
+        _reap_all_but(bystanders)
+        for child in children:
+            child.close()
+    for child in children:
+        if child.refusal:
+            raise TargetError(child.refusal.decode())
+    failed = [child for child in children if child.code]
+    judged = failed[0] if has_failed else speaker
+    code = judged.code
     return Ended(
         exit_status=code if code is not None and code >= 0 else None,
         signal=-code if code is not None and code < 0 else None,
-        stdout=bytes(child.stdout),
-        stdout_bytes=child.stdout_bytes,
-        stderr=child.stderr,
+        stdout=bytes(speaker.stdout),
+        stdout_bytes=speaker.stdout_bytes,
+        stderr=b"".join(
+            child.stderr for child in sorted(children, key=lambda child: child is judged)
+        )[-stderr_limit_bytes:],
         elapsed_s=time.monotonic() - begun_s,
     )
 
 
 class _Child:
-    """A running process and our ends of its pipes."""
+    """A process, our ends of its pipes, and how it exited: as `subprocess` says it, None if not."""
 
-    def __init__(self, launch: Launch, stdout_limit_bytes: int, stderr_limit_bytes: int) -> None:
+    def __init__(self, program: Program, stdout_limit_bytes: int, stderr_limit_bytes: int) -> None:
+        self.code: int | None = None
         self.stdout = bytearray()
         self.stdout_bytes = 0
         self.stderr = b""
@@ -89,66 +122,47 @@ class _Child:
         self._stdout_limit_bytes = stdout_limit_bytes
         self._stderr_limit_bytes = stderr_limit_bytes
 
-        become_child_subreaper()
-        self._bystanders = _children()
         pipes = [os.pipe() for _ in range(3)]
         parent = os.getpid()
-        self._number = os.fork()
-        if self._number == 0:
-            _become(launch, parent, *(theirs for _, theirs in pipes))
+        self.number = os.fork()
+        if self.number == 0:
+            _become(program, parent, *(theirs for _, theirs in pipes))
         for _, theirs in pipes:
             os.close(theirs)
         self._stdout, self._stderr, self._refusal = (ours for ours, _ in pipes)
-        self._exit = os.pidfd_open(self._number)
-        self._open = {self._stdout, self._stderr, self._refusal, self._exit}
-        self._poll = select.poll()
-        for descriptor in self._open:
-            self._poll.register(descriptor, select.POLLIN)
+        self._exit = os.pidfd_open(self.number)
+        self.open = {self._stdout, self._stderr, self._refusal, self._exit}
 
-    def follow(self, deadline_s: float) -> None:
-        """Read what it prints until it has exited and closed stdout, or until the deadline.
+    def take(self, descriptor: int) -> bool:
+        """Take what a readable descriptor of ours has; tell whether more may come."""
+        if descriptor == self._exit:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.number, 0)[1])
+        elif self._read(descriptor):
+            return True
+        self.open.remove(descriptor)
+        return False
 
-        What is there at the deadline is still taken in. Time in which this process itself was
-        stopped does not count: the child may have waited for us.
-        """
-        looked_s = time.monotonic()
-        while self._open & {self._stdout, self._exit}:
-            left_s = max(0.0, deadline_s - looked_s)
-            wait_s = min(left_s, _TICK_S)
-            for descriptor, _ in self._poll.poll(wait_s * 1000):
-                if descriptor == self._exit or not self._read(descriptor):
-                    self._open.remove(descriptor)
-                    self._poll.unregister(descriptor)
-            if not left_s:
-                return
-            began_s, looked_s = looked_s, time.monotonic()
-            stopped_s = looked_s - began_s - wait_s
-            if stopped_s > _TICK_S:
-                deadline_s += stopped_s  # it was us who stood still: Ctrl-Z, a suspended machine
+    def has_ended(self) -> bool:
+        """Tell whether it has exited and closed stdout."""
+        return not self.open & {self._stdout, self._exit}
 
-    def end(self) -> int | None:
-        """Kill and reap all that is left; return as `subprocess` does, None if our kill ended it.
+    def kill(self) -> None:
+        """Kill and reap it if it has not exited."""
+        if self._exit in self.open:
+            had_ended = _is_readable(self._exit)
+            signal.pidfd_send_signal(self._exit, signal.SIGKILL)
+            code = os.waitstatus_to_exitcode(os.waitpid(self.number, 0)[1])
+            # It may have ended by itself since we looked: its status says so, unless it is ours.
+            if had_ended or code != -signal.SIGKILL:
+                self.code = code
 
-        When a process dies its children become ours, so what is left comes to us by and by,
-        whatever group or session it is in.
-        """
-        had_ended = _is_readable(self._exit)
-        signal.pidfd_send_signal(self._exit, signal.SIGKILL)
-        _, status = os.waitpid(self._number, 0)
-        # It may have ended by itself since we looked: its status says so, unless that is our kill.
-        code = os.waitstatus_to_exitcode(status)
-        killed = code == -signal.SIGKILL and not had_ended
-        while strays := _children() - self._bystanders:
-            for stray in strays:
-                os.kill(stray, signal.SIGKILL)
-                os.waitpid(stray, 0)
-        # Nobody is left to write, so these end: what it had printed counts, read or not.
-        for descriptor in self._open - {self._exit}:
+    def close(self) -> None:
+        """Read to the ends of its pipes: what it had printed counts, whether read by now or not."""
+        for descriptor in self.open - {self._exit}:
             while self._read(descriptor):
                 pass
         for descriptor in (self._stdout, self._stderr, self._refusal, self._exit):
             os.close(descriptor)
-        return None if killed else code
 
     def _read(self, descriptor: int) -> bool:
         data = os.read(descriptor, _READ_BYTES)
@@ -168,14 +182,77 @@ def _is_readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
+def _serve(service: Service, start: Callable[[Program], _Child], deadline_s: float) -> _Child:
+    """Start a server, wait until it is ready, run its client; return who was the last to begin."""
+    server = start(service.server)
+    readiness = Readiness(service.ready, server.number)
+    heard = 0
+
+    def may_be_asked() -> bool:
+        nonlocal heard
+        readiness.hear(bytes(server.stdout[heard:]))
+        heard = len(server.stdout)
+        return server.code is not None or readiness.is_reached()
+
+    _follow([server], may_be_asked, deadline_s, _READINESS_S)
+    if server.code or not may_be_asked():
+        return server
+    client = start(service.client)
+    _follow([server, client], lambda: bool(server.code) or client.has_ended(), deadline_s)
+    return client
+
+
+def _follow(
+    children: Iterable[_Child],
+    is_over: Callable[[], bool],
+    deadline_s: float,
+    look_s: float = _TICK_S,
+) -> None:
+    """Take what children print and how they exit, until it is over, or until the deadline.
+
+    Whether it is over is looked at whenever something happens, and every `look_s` at least. What
+    is there at the deadline is still taken in. Time in which this process itself was stopped does
+    not count: the children may have waited for us.
+    """
+    poll = select.poll()
+    owners = {descriptor: child for child in children for descriptor in child.open}
+    for descriptor in owners:
+        poll.register(descriptor, select.POLLIN)
+    looked_s = time.monotonic()
+    while not is_over():
+        left_s = max(0.0, deadline_s - looked_s)
+        wait_s = min(left_s, look_s)
+        for descriptor, _ in poll.poll(wait_s * 1000):
+            if not owners[descriptor].take(descriptor):
+                poll.unregister(descriptor)
+        if not left_s:
+            return
+        began_s, looked_s = looked_s, time.monotonic()
+        stopped_s = looked_s - began_s - wait_s
+        if stopped_s > _TICK_S:
+            deadline_s += stopped_s  # it was us who stood still: Ctrl-Z, a suspended machine
+
+
+def _reap_all_but(bystanders: set[int]) -> None:
+    """Kill and reap our children, other than those that are none of our business.
+
+    When a process dies its children become ours, so what is left comes to us by and by, whatever
+    group or session it is in.
+    """
+    while strays := _children() - bystanders:
+        for stray in strays:
+            os.kill(stray, signal.SIGKILL)
+            os.waitpid(stray, 0)
+
+
 def _children() -> set[int]:
     """Return the children of the main thread: its own, and the orphans that it adopted."""
     number = os.getpid()
-    with open(f"/proc/{number}/task/{number}/children", encoding="utf-8") as file:
+    with open(f"/proc/{number}/task/{number}/children", encoding="ascii") as file:
         return {int(child) for child in file.read().split()}
 
 
-def _become(launch: Launch, parent: int, stdout: int, stderr: int, refusal: int) -> NoReturn:
+def _become(program: Program, parent: int, stdout: int, stderr: int, refusal: int) -> NoReturn:
     """Turn this forked child into what was asked for.
 
     It leaves by `_exit` alone: any other way would run the parent's exit handlers, and write what
@@ -191,11 +268,11 @@ def _become(launch: Launch, parent: int, stdout: int, stderr: int, refusal: int)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        if isinstance(launch, Command):
-            _execute(launch, refusal)
+        if isinstance(program, Command):
+            _execute(program, refusal)
         for descriptor in (stdout, stderr, refusal):
             os.close(descriptor)
-        _call(launch)
+        _call(program)
         status = 0
     finally:
         os._exit(status)

@@ -1,8 +1,9 @@
 """What a target is: how to start it, how to recover it, and how to read what it says.
 
 A target speaks in lines on its standard output, whether it is a foreign program or a function of
-ours in a forked child: announcements ('this item is about to be written'), acknowledgements ('this
-item is durable from here on') and, after a crash, the items that recovery found.
+ours in a forked child; for a server, its client speaks. They are announcements ('this item is about
+to be written'), acknowledgements ('this item is durable from here on') and, after a crash, the
+items that recovery found.
 """
 
 import re
@@ -38,7 +39,26 @@ class Call:
     function: Callable[[], object]
 
 
-Launch = Command | Call
+Program = Command | Call
+
+Ready = re.Pattern[str] | int
+"""A server is ready once a line of its stdout matches, or once it listens on this TCP port."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server, and the client that drives it and speaks for it.
+
+    The client begins once the server is `ready`; None: at once. What was asked for ends with the
+    client: a server goes on for ever.
+    """
+
+    server: Program
+    client: Program
+    ready: Ready | None = None
+
+
+Launch = Program | Service
 
 
 @dataclass(frozen=True)
@@ -74,12 +94,15 @@ class Target:
     """One thing to test.
 
     `workload(directory)` and `recovery(directory)` say how to start the target on a data directory
-    that exists. `stream_bytes` is how far the write stream of an endless workload is explored;
-    None: as far as a run gets by itself. `setup(directory)` prepares a fresh directory before
-    anything is traced; None where there is nothing to prepare. `data` says whether the auditor
-    knows the directory's format. `audit(directory, acknowledged)`, if given, raises to report a
-    violation of its own. `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a
-    directory that is not on any disk.
+    that exists. `version` is that of what is tested, where it has one of its own. `stream_bytes` is
+    how far the write stream of an endless workload is explored; None: as far as a run gets by
+    itself. `setup(directory)` prepares a fresh directory before anything is traced; None where
+    there is nothing to prepare. `data` says whether the auditor knows the directory's format.
+    `volatile` are patterns, as of `fnmatch`, of paths below the directory: files that recovery does
+    not trust, so that changes of them which cannot be traced, and what they hold in the end, do not
+    count. `audit(directory, acknowledged)`, if given, raises to report a violation of its own.
+    `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a directory that is not
+    on any disk.
     """
 
     name: str
@@ -87,10 +110,12 @@ class Target:
     recovery: Callable[[str], Launch]
     speech: Speech
     order: Order = "exact"
+    version: str = ""
     tear: Tear = "page"
     recovery_timeout_s: float = 10.0
     stream_bytes: int | None = None
     data: Literal["opaque", "raft"] = "opaque"
     setup: Callable[[str], Launch | None] = field(default=lambda _directory: None)
+    volatile: tuple[str, ...] = ()
     audit: Callable[[str, list[str]], None] | None = None
     recover_in_memory: Callable[[Filesystem], None] | None = None

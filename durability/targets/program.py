@@ -1,83 +1,22 @@
-"""A program described in TOML: `docs/targets.md` explains each key.
-
-Whatever is wrong with the description is a `TargetError` that names the file, the key and what is
-expected there; a key that is not known is refused, so that a misspelt one is never ignored.
-"""
+"""A program described in TOML, as a target: `docs/targets.md` explains each key."""
 
 import importlib.util
 import os
 import re
 import shutil
-import socket
 import sys
-import tomllib
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Annotated, Any, Final
-
-import msgspec
-from msgspec import Meta, Struct
+from typing import Any, Final
 
 from durability.errors import TargetError
-from durability.targets.contract import Command, Order, Speech, Target
+from durability.targets import description
+from durability.targets.contract import Command, Launch, Ready, Service, Speech, Target
+from durability.targets.port import free_port
 
 _PLACEHOLDER: Final = re.compile(r"\{(data|port)\}")
-
-Text = Annotated[str, Meta(pattern=r"^[^\0]*$")]
-"""A NUL ends a string for the kernel: in an argument or a path it could only mislead."""
-
-
-class _Process(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is common to all that is executed."""
-
-    command: Annotated[list[Text], Meta(min_length=1)]
-    env: dict[Annotated[str, Meta(pattern=r"^[^=\0]+$")], Text] = {}
-    cwd: Text = "."
-
-
-class _Run(_Process, frozen=True, kw_only=True):
-    ack: str
-    item: str | None = None
-
-
-class _Recover(_Process, frozen=True, kw_only=True):
-    item: str
-    order: Order = "exact"
-    timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 10.0
-
-
-class _Audit(Struct, frozen=True, forbid_unknown_fields=True):
-    python: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$")]
-
-
-class _Description(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(min_length=1)]
-    run: _Run
-    recover: _Recover
-    setup: _Process | None = None
-    audit: _Audit | None = None
-
-
-_SECTIONS: Final[Mapping[str, type[Struct]]] = {
-    "": _Description,
-    "run": _Run,
-    "recover": _Recover,
-    "setup": _Process,
-    "audit": _Audit,
-}
-
-_EXPECTED: Final[Mapping[str, str]] = {
-    "run": "a table",
-    "recover": "a table",
-    "setup": "a table",
-    "audit": "a table",
-    "command": "a list of strings, the program first",
-    "env": "a table of strings, no name with a = in it",
-    "order": '"exact" or "set"',
-    "timeout_s": "a number of seconds above 0, at most 86400",
-    "python": '"module:function"',
-}
+_PORT: Final = "{port}"
 
 
 def load_program(path: str) -> Target:
@@ -85,107 +24,128 @@ def load_program(path: str) -> Target:
 
     Raises TargetError where the file, one of its keys, or a program it names cannot be used.
     """
-    described = _read(path)
-    run, recover = described.run, described.recover
+    described = description.read(path)
+    run, recover, client = described.run, described.recover, described.client
+    server = _Executable.of(path, "run", run)
+    reader = _Executable.of(path, "recover", recover)
+    setup = described.setup and _Executable.of(path, "setup", described.setup)
+    driver = client and _Executable.of(path, "client", client)
+    if isinstance(run.ready, str) and run.ready != _PORT:
+        _compiled(path, "run.ready", run.ready)
     return Target(
         name=described.name,
-        workload=_launcher(path, "run", run),
-        recovery=_launcher(path, "recover", recover),
-        speech=Speech(
-            acknowledged=_pattern(path, "run.ack", run.ack),
-            announced=None if run.item is None else _pattern(path, "run.item", run.item),
-            recovered=_pattern(path, "recover.item", recover.item),
-        ),
+        workload=_asked_by(driver, server, run.ready) if driver else server.launch,
+        recovery=_asked_by(reader, server, run.ready) if recover.serve else reader.launch,
+        speech=_speech(path, described),
         order=recover.order,
         recovery_timeout_s=recover.timeout_s,
-        setup=_launcher(path, "setup", described.setup) if described.setup else lambda _: None,
+        setup=setup.launch if setup else lambda _: None,
+        volatile=tuple(described.trace.volatile),
         audit=_judge(path, described.audit.python) if described.audit else None,
     )
 
 
-def _read(path: str) -> _Description:
-    try:
-        with open(path, "rb") as file:
-            table = tomllib.loads(file.read().decode())
-    except OSError as error:
-        raise TargetError(f"{path}: {error.strerror}; expected a TOML file") from error
-    except (ValueError, RecursionError) as error:
-        raise TargetError(f"{path}: not TOML in UTF-8: {error}") from error
-    try:
-        return msgspec.convert(table, _Description)
-    except msgspec.ValidationError as error:
-        raise TargetError(f"{path}: {_explained(str(error))}") from error
+def _speech(path: str, described: description.Description) -> Speech:
+    section, speaker = ("client", described.client) if described.client else ("run", described.run)
+    return Speech(
+        acknowledged=_pattern(path, f"{section}.ack", speaker.ack or ""),
+        announced=_pattern(path, f"{section}.item", speaker.item) if speaker.item else None,
+        recovered=_pattern(path, "recover.item", described.recover.item),
+    )
 
 
-def _explained(mistake: str) -> str:
-    """Put what msgspec says, as in 'Expected `str`, got `int` - at `$.name`', in TOML's terms."""
-    what, _, where = mistake.partition(" - at `")
-    where = where.removeprefix("key` in `").removeprefix("$.").rstrip("`")
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
-        known = ", ".join(_SECTIONS[where].__struct_fields__)
-        return f"{where}.{unknown[1]}".lstrip(".") + f": unknown key; known here: {known}"
-    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
-        return f"{where}.{missing[1]}".lstrip(".") + ": missing"
-    section, *keys = re.split(r"[.\[]", where)
-    expected = _EXPECTED.get(keys[0] if keys else section)
-    return f"{where}: {what[0].lower()}{what[1:]}" + (f" ({expected})" if expected else "")
+@dataclass(frozen=True)
+class _Executable:
+    """A command of the description whose program has been found."""
+
+    program: str
+    home: str
+    process: description.Process
+
+    @classmethod
+    def of(cls, path: str, section: str, process: description.Process) -> "_Executable":
+        """Find the program. Raises TargetError."""
+        home = os.path.dirname(os.path.abspath(path))
+        cwd = os.path.join(home, process.cwd)
+        if not _PLACEHOLDER.search(process.cwd) and not os.path.isdir(cwd):
+            raise TargetError(f"{path}: {section}.cwd: expected a directory, {cwd} is none")
+        program = _program(home, process)
+        if program is None:
+            raise TargetError(
+                f"{path}: {section}.command: {process.command[0]!r} is not an executable file"
+                " (with a slash it is relative to this file, without one it is looked up on PATH)"
+            )
+        return cls(program, home, process)
+
+    def texts(self) -> tuple[str, ...]:
+        """Return what may hold placeholders."""
+        process = self.process
+        return (*process.command[1:], *process.env.values(), process.cwd)
+
+    def launch(self, directory: str) -> Command:
+        """Return the command for one launch on a data directory."""
+        return self.filled(_values(directory, self.texts()))
+
+    def filled(self, values: Mapping[str, str]) -> Command:
+        """Return the command with its placeholders filled in."""
+        arguments, env = self.process.command[1:], self.process.env
+        return Command(
+            argv=(self.program, *(_filled(text, values) for text in arguments)),
+            env={**os.environ, **{name: _filled(text, values) for name, text in env.items()}},
+            cwd=os.path.join(self.home, _filled(self.process.cwd, values)),
+        )
+
+
+def _asked_by(
+    client: _Executable, server: _Executable, ready: int | str | None
+) -> Callable[[str], Launch]:
+    """Return how to start a server and a client; for both the placeholders mean the same."""
+
+    def launch(directory: str) -> Service:
+        values = _values(directory, (*server.texts(), *client.texts(), str(ready)))
+        return Service(server.filled(values), client.filled(values), _ready(ready, values))
+
+    return launch
+
+
+def _ready(ready: int | str | None, values: Mapping[str, str]) -> Ready | None:
+    if not isinstance(ready, str):
+        return ready
+    return int(values["port"]) if ready == _PORT else re.compile(_filled(ready, values))
+
+
+def _values(directory: str, texts: Iterable[str]) -> dict[str, str]:
+    """Return what the placeholders mean for one launch; a port only where one is asked for."""
+    values = {"data": os.path.abspath(directory)}
+    if any(_PORT in text for text in texts):
+        values["port"] = str(free_port())
+    return values
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
+
+
+def _compiled(path: str, key: str, text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise TargetError(f"{path}: {key}: not a regular expression: {error}") from error
 
 
 def _pattern(path: str, key: str, text: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise TargetError(f"{path}: {key}: not a regular expression: {error}") from error
+    pattern = _compiled(path, key, text)
     if "id" not in pattern.groupindex:
         raise TargetError(f"{path}: {key}: expected a group named id, as in '^item (?P<id>.+)$'")
     return pattern
 
 
-def _launcher(path: str, section: str, process: _Process) -> Callable[[str], Command]:
-    home = os.path.dirname(os.path.abspath(path))
-    cwd = os.path.join(home, process.cwd)
-    if not _PLACEHOLDER.search(process.cwd) and not os.path.isdir(cwd):
-        raise TargetError(f"{path}: {section}.cwd: expected a directory, {cwd} is none")
-    program = _program(home, process)
-    if program is None:
-        raise TargetError(
-            f"{path}: {section}.command: {process.command[0]!r} is not an executable file"
-            " (with a slash it is relative to this file, without one it is looked up on PATH)"
-        )
-    return partial(_command, program, home, process)
-
-
-def _program(home: str, process: _Process) -> str | None:
+def _program(home: str, process: description.Process) -> str | None:
     name = process.command[0]
     if "/" in name:
         return shutil.which(os.path.join(home, name))
     found = shutil.which(name, path=process.env.get("PATH"))
     return found and os.path.abspath(found)
-
-
-def _command(program: str, home: str, process: _Process, directory: str) -> Command:
-    """Fill in the placeholders for one launch on a data directory."""
-    texts = (*process.command[1:], *process.env.values(), process.cwd)
-    values = {"data": os.path.abspath(directory)}
-    if any("{port}" in text for text in texts):
-        values["port"] = str(_free_port())
-
-    def filled(text: str) -> str:
-        return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
-
-    return Command(
-        argv=(program, *map(filled, process.command[1:])),
-        env={**os.environ, **{name: filled(value) for name, value in process.env.items()}},
-        cwd=os.path.join(home, filled(process.cwd)),
-    )
-
-
-def _free_port() -> int:
-    """Ask the system for a TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _judge(path: str, named: str) -> Callable[[str, list[str]], None]:

@@ -5,16 +5,13 @@ and now and then one that is larger than a page; segments rotate, snapshots comp
 node is closed and opened again. What it prints is what `durability.audit.raft_promises` reads.
 """
 
-import os
 import random
-import re
-import zlib
 from collections.abc import Iterator
 from functools import partial
-from itertools import count
 from typing import Final
 
-from durability.targets.contract import Call, Speech, Target
+from durability.targets.contract import Call, Target
+from durability.targets.item import SPEECH, contents, name_of, say
 from raft import Config, Node, Peer, PeerRole
 from raft.effects import Applied, RoleChanged
 from raft.election import Role
@@ -33,9 +30,6 @@ _CONFIG: Final = Config(
 )
 _PEERS: Final = (Peer(1, PeerRole.VOTER, "127.0.0.1:7001"),)
 _BATCH_COMMANDS_MAX: Final = 3
-_COMMAND_BYTES: Final = (16, 160)
-_LARGE_COMMAND_BYTES: Final = (5000, 9000)
-_LARGE_EVERY: Final = 40
 _RESTART_EVERY: Final = 30
 _TICKS_MAX: Final = 100
 _LAST_COMMAND: Final = b"%08d after the crash" % (10**8 - 1)
@@ -47,11 +41,7 @@ def target() -> Target:
         name="reference",
         workload=lambda directory: Call(partial(_work, directory)),
         recovery=lambda directory: Call(partial(_recover, directory)),
-        speech=Speech(
-            acknowledged=re.compile(r"^ack (?P<id>.+)$"),
-            announced=re.compile(r"^item (?P<id>.+)$"),
-            recovered=re.compile(r"^item (?P<id>.+)$"),
-        ),
+        speech=SPEECH,
         tear="byte",
         stream_bytes=STREAM_BYTES,
         data="raft",
@@ -81,75 +71,55 @@ class Names:
         self.names = b"".join(chunks).decode().splitlines()
 
 
-def name_of(command: bytes) -> str:
-    """Return a short name that no other content has: number, length and checksum."""
-    number = command[:8].decode("ascii", "replace").lstrip("0")
-    return f"{number}.{len(command)}.{zlib.crc32(command):08x}"
-
-
-def _commands() -> Iterator[bytes]:
-    """Yield the commands of the workload, the same ones each time."""
-    chance = random.Random(0)
-    for number in count(1):
-        sizes = _COMMAND_BYTES if number % _LARGE_EVERY else _LARGE_COMMAND_BYTES
-        yield b"%08d" % number + chance.randbytes(chance.randint(*sizes))
-
-
 def _work(directory: str) -> None:
     """Run the workload until killed."""
-    commands = _commands()
+    commands = contents()
     chance = random.Random(1)
     while True:
         with Node(_CONFIG, Names(), directory) as node:
             if not node.peers:
                 node.bootstrap(_PEERS)
-                _say("bootstrapped")
+                say("bootstrapped")
             _elect(node)
             for _ in range(_RESTART_EVERY):
                 batch = [next(commands) for _ in range(chance.randint(1, _BATCH_COMMANDS_MAX))]
-                _say(*(f"item {name_of(command)}" for command in batch))
+                say(*(f"item {name_of(command)}" for command in batch))
                 node.propose_many(batch)
-                _say(*(f"ack {name}" for name in _applied(node)))
+                say(*(f"ack {name}" for name in _applied(node)))
 
 
 def _recover(directory: str | Filesystem) -> None:
     """Open the node, say what it has, have it lead again and take one proposal."""
     machine = Names()
     with Node(_CONFIG, machine, directory) as node:
-        _say(
+        say(
             f"state {node.current_term} {node.voted_for or 0} {node.commit_index}"
             f" {node.first_index} {node.last_index} {node.snapshot_index}"
         )
         fresh = not node.peers
         if fresh:
             node.bootstrap(_PEERS)
-        _elect(node, say=False)
-        _say(*(f"item {name}" for name in machine.names))
+        _elect(node, quietly=True)
+        say(*(f"item {name}" for name in machine.names))
         if fresh:
-            _say("bootstrapped")
+            say("bootstrapped")
         if node.is_leader:
-            _say(f"elected {node.current_term}")
-            _say(f"proposing {name_of(_LAST_COMMAND)}")
+            say(f"elected {node.current_term}")
+            say(f"proposing {name_of(_LAST_COMMAND)}")
             node.propose(_LAST_COMMAND)
-            _say(*(f"accepted {name}" for name in _applied(node)))
+            say(*(f"accepted {name}" for name in _applied(node)))
 
 
-def _elect(node: Node, *, say: bool = True) -> None:
+def _elect(node: Node, *, quietly: bool = False) -> None:
     """Let time pass until the node leads; say each vote, which is durable by then."""
     for _ in range(_TICKS_MAX):
         node.tick()
         for effect in node.take_effects():
-            if say and isinstance(effect, RoleChanged) and effect.role is Role.CANDIDATE:
-                _say(f"vote {effect.term} {node.node_id}")
+            if not quietly and isinstance(effect, RoleChanged) and effect.role is Role.CANDIDATE:
+                say(f"vote {effect.term} {node.node_id}")
         if node.is_leader:
             return
 
 
 def _applied(node: Node) -> list[str]:
     return [str(e.result) for e in node.take_effects() if isinstance(e, Applied)]
-
-
-def _say(*lines: str) -> None:
-    """Print lines at once: an acknowledgement in a buffer has not been given."""
-    if lines:
-        os.write(1, "".join(f"{line}\n" for line in lines).encode())

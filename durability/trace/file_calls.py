@@ -113,7 +113,7 @@ class FileCalls:
     def write(self, call: Notification, process: Process) -> int:
         """Arguments: descriptor, buffer, length."""
         number, address, length, *_ = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         return self._write(call, opened, process.memory.read(address, length), None)
@@ -121,7 +121,7 @@ class FileCalls:
     def writev(self, call: Notification, process: Process) -> int:
         """Arguments: descriptor, vector, count."""
         number, address, count, *_ = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         return self._write(call, opened, process.memory.read_vector(address, count), None)
@@ -129,7 +129,7 @@ class FileCalls:
     def pwrite64(self, call: Notification, process: Process) -> int:
         """Arguments: descriptor, buffer, length, offset."""
         number, address, length, offset, *_ = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         return self._write(call, opened, process.memory.read(address, length), offset)
@@ -137,7 +137,7 @@ class FileCalls:
     def pwritev(self, call: Notification, process: Process) -> int:
         """Arguments: descriptor, vector, count, offset."""
         number, address, count, offset, *_ = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         return self._write(call, opened, process.memory.read_vector(address, count), offset)
@@ -145,7 +145,7 @@ class FileCalls:
     def pwritev2(self, call: Notification, process: Process) -> int:
         """Arguments: descriptor, vector, count, offset, -, flags."""
         number, address, count, offset, _, flags = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         data = process.memory.read_vector(address, count)
@@ -195,7 +195,7 @@ class FileCalls:
     def ftruncate(self, call: Notification, _process: Process) -> int:
         """Arguments: descriptor, size."""
         number, size, *_ = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         os.ftruncate(opened.descriptor, size)
@@ -205,7 +205,7 @@ class FileCalls:
     def fallocate(self, call: Notification, _process: Process) -> int:
         """Arguments: descriptor, mode, offset, length."""
         number, mode, offset, length, *_ = call.arguments
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
         mode &= 0xFFFFFFFF
@@ -226,7 +226,7 @@ class FileCalls:
     def _sync(self, call: Notification, *, data_only: bool) -> int:
         number = call.arguments[0]
         synchronise = os.fdatasync if data_only else os.fsync
-        opened = self._files.get(number)
+        opened = self._files.get(call.thread, number)
         if opened is not None:
             synchronise(opened.descriptor)
             self._tape.add(Sync(call.thread, opened.path, data_only))

@@ -6,6 +6,9 @@ bookkeeping. What a process drops silently (by exec, close_range or exit) is fou
 /proc when it matters: before a program is executed or a lock is taken, since our own copy of an
 open file would keep the file busy and the lock alive, while locks are in use, and when numbers run
 short.
+
+A file that became a standard descriptor of some process has no number of ours there. The kernel is
+asked, call by call, whether that descriptor is still of this open file.
 """
 
 import heapq
@@ -14,8 +17,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from durability.trace.filter import BASE
+from durability.trace import system
+from durability.trace.filter import BASE, STANDARD_MAX
 
+_STANDARD: Final = frozenset(range(STANDARD_MAX + 1))
 _OPEN_FILES_MIN: Final = 64
 """Below this many it is not worth looking which of them are still held."""
 
@@ -45,15 +50,33 @@ class Files:
         self.locks_in_use = False
         self._holders = holders
         self._by_number: dict[int, OpenFile] = {}
+        self._standard: list[OpenFile] = []  # each counted once among its numbers
         self._free: list[int] = []  # a heap
         self._next_number = BASE
         self._crowded = _OPEN_FILES_MIN
         self._inodes: dict[tuple[int, int], int] = {}
         self._next_inode = 1
 
-    def get(self, number: int) -> OpenFile | None:
-        """Return the open file at a descriptor number; None where it is not one of ours."""
-        return self._by_number.get(number & 0xFFFFFFFF)
+    def get(self, thread: int, number: int) -> OpenFile | None:
+        """Return the open file at a thread's descriptor number; None where it is not ours."""
+        number &= 0xFFFFFFFF
+        if number > STANDARD_MAX:
+            return self._by_number.get(number)
+        is_same = system.is_same_file
+        for open_file in self._standard:
+            if is_same(thread, number, open_file.descriptor):
+                return open_file
+        return None
+
+    def become_standard(self, open_file: OpenFile) -> None:
+        """Note that some process has an open file at a standard descriptor from now on.
+
+        Raises PermissionError where it could not be known there again.
+        """
+        system.is_same_file(os.getpid(), open_file.descriptor, open_file.descriptor)
+        if open_file not in self._standard:
+            self._standard.append(open_file)
+            open_file.numbers += 1
 
     def behind_magic_link(self, process: int, path: bytes) -> OpenFile | None:
         """Return the watched file that a process's own path /proc/PID/fd/1000 leads to."""
@@ -118,25 +141,33 @@ class Files:
         A process forked meanwhile holds what its parent held, whom we may just have missed: so
         those that have come are looked at too, until there are none.
         """
-        if not self.holders_unknown or not self._by_number:
+        if not self._standard and not (self.holders_unknown and self._by_number):
             return False
         held: set[int] = set()
+        standard: set[OpenFile] = set()
         seen: set[int] = set()
         while found := set(self._holders()) - seen:
             seen |= found
             for process in found:
                 with suppress(OSError):
-                    held.update(map(int, os.listdir(f"/proc/{process}/fd")))
-        unheld = self._by_number.keys() - held
+                    numbers = set(map(int, os.listdir(f"/proc/{process}/fd")))
+                    held |= numbers
+                    low = numbers & _STANDARD if self._standard else ()
+                    standard.update(filter(None, (self.get(process, number) for number in low)))
+        unheld = self._by_number.keys() - held if self.holders_unknown else set()
         for number in unheld:
             self._forget(number)
+        gone = [open_file for open_file in self._standard if open_file not in standard]
+        for open_file in gone:
+            self._standard.remove(open_file)
+            self._drop(open_file)
         self._crowded = max(_OPEN_FILES_MIN, 2 * len(self._by_number))
-        return bool(unheld)
+        return bool(unheld or gone)
 
     def renamed(self, source: bytes, destination: bytes) -> None:
         """Follow the paths of open files through a rename of them or of a directory above."""
         below = source + b"/"
-        for open_file in self._by_number.values():
+        for open_file in {*self._by_number.values(), *self._standard}:
             if open_file.path == source or open_file.path.startswith(below):
                 open_file.path = destination + open_file.path[len(source) :]
 
@@ -144,6 +175,8 @@ class Files:
         """Let go of everything, locks included."""
         for number in list(self._by_number):
             self._forget(number)
+        while self._standard:
+            self._drop(self._standard.pop())
 
     def _forget(self, number: int) -> None:
         self._drop(self._by_number.pop(number))

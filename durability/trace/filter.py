@@ -3,13 +3,18 @@
 A filter sees registers, not memory, so it cannot know paths. Instead the supervisor gives every
 file that is opened for writing below the watched root a descriptor at or above `BASE`; from then on
 `descriptor >= BASE` tells our files from sockets, pipes and logs, which run at native speed.
+
+A shell puts such a file where a program expects its input or output (`> file`), and no filter could
+be told of that afterwards. So for programs calls on standard descriptors are notified from the
+beginning, and the supervisor looks which file they mean. A function of ours is no shell.
 """
 
 import ctypes
 import errno
 import fcntl
 import os
-from itertools import chain
+from collections.abc import Callable, Iterable
+from itertools import chain, product
 from typing import Final
 
 import pyseccomp
@@ -18,46 +23,117 @@ from durability.errors import MechanismError
 from durability.trace import system
 
 BASE: Final = 1000
-"""The lowest descriptor number of a watched file."""
+"""The lowest descriptor number of a watched file, other than a standard one."""
+
+STANDARD_MAX: Final = 2
+"""The highest descriptor number at which a shell puts what it redirects for another program."""
 
 FICLONE: Final = 0x40049409
 FICLONERANGE: Final = 0x4020940D
 F_OFD_SETLK: Final = 37
 F_OFD_SETLKW: Final = 38
 
-_ALWAYS: Final = (
-    # flags or names behind pointers
-    *("openat2", "creat", "truncate", "rename", "renameat", "renameat2", "link", "linkat"),
-    *("symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
-    *("mknod", "mknodat"),
-    # directories are synced through descriptors below BASE
-    *("fsync", "fdatasync", "sync", "syncfs"),
-    # what changes the caller's state that the supervisor must know
-    *("umask", "fork", "vfork", "clone", "clone3", "execve", "execveat", "flock"),
-    *("setuid", "setreuid", "setresuid", "setfsuid"),
-    # after these a path no longer means to the caller what it means to the supervisor
-    *("chroot", "pivot_root", "mount"),
-    # answered with ENOSYS: programs fall back to calls that can be traced
-    *("io_uring_setup", "io_setup"),
-)
-_ON_WATCHED_FILE: Final = {
-    0: (
-        *("write", "writev", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate"),
-        *("close", "dup", "dup2", "dup3", "sendfile"),
-    ),
-    1: ("dup2", "dup3", "close_range"),
-    2: ("copy_file_range", "splice"),
-}
-"""Calls that are notified where the argument at this position is at least `BASE`."""
-
-_COMMANDS_ON_WATCHED_FILE: Final = (
-    *(("fcntl", command) for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL)),
-    *(("ioctl", command) for command in (FICLONE, FICLONERANGE)),
-)
-
 _PROT_WRITE: Final = 2
 _MAP_SHARED_OR_ANONYMOUS: Final = 0x21
 _MAP_SHARED: Final = 1
+
+Alternatives = tuple[pyseccomp.Arg, ...]
+"""Conditions on an argument, one of which is enough."""
+
+
+def _number(position: int) -> Alternatives:
+    """The argument is a descriptor number that we gave out."""
+    return (pyseccomp.Arg(position, pyseccomp.GE, BASE),)
+
+
+def _file(position: int) -> Alternatives:
+    """The argument is a descriptor that may be of a watched file.
+
+    With anything in the upper half of its register, a standard descriptor is one above BASE.
+    """
+    return (*_number(position), pyseccomp.Arg(position, pyseccomp.LE, STANDARD_MAX))
+
+
+def _one_of(position: int, *values: int) -> Alternatives:
+    return tuple(pyseccomp.Arg(position, pyseccomp.EQ, value) for value in values)
+
+
+def _bits(position: int, *wanted: tuple[int, int]) -> Alternatives:
+    """Under a mask, the argument is a value."""
+    return tuple(
+        pyseccomp.Arg(position, pyseccomp.MASKED_EQ, mask, value) for mask, value in wanted
+    )
+
+
+_ACCESS: Final = os.O_ACCMODE
+_CHANGING: Final = (
+    (_ACCESS, os.O_WRONLY),
+    (_ACCESS, os.O_RDWR),
+    (_ACCESS | os.O_CREAT, os.O_CREAT),
+    (_ACCESS | os.O_CREAT | os.O_TRUNC, os.O_TRUNC),
+)
+"""Flags of an open(2) that may change a file; only one of these is true."""
+
+Way = tuple[tuple[str, ...], tuple[Alternatives, ...]]
+
+
+def _ways(file: Callable[[int], Alternatives]) -> tuple[Way, ...]:
+    """Return what is notified: calls, and what must be true of some of their arguments.
+
+    `file` says how a descriptor that may be of a watched file looks like.
+    """
+    return (
+        (
+            (
+                # flags or names behind pointers
+                *(
+                    "openat2",
+                    "creat",
+                    "truncate",
+                    "rename",
+                    "renameat",
+                    "renameat2",
+                    "link",
+                    "linkat",
+                ),
+                *("symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
+                *("mknod", "mknodat"),
+                # directories are synced through any descriptor
+                *("fsync", "fdatasync", "sync", "syncfs"),
+                # what changes the caller's state that the supervisor must know
+                *("umask", "fork", "vfork", "clone", "clone3", "execve", "execveat", "flock"),
+                *("setuid", "setreuid", "setresuid", "setfsuid"),
+                # after these a path no longer means to the caller what it means to the supervisor
+                *("chroot", "pivot_root", "mount"),
+                # answered with ENOSYS: programs fall back to calls that can be traced
+                *("io_uring_setup", "io_setup"),
+            ),
+            (),
+        ),
+        (("open",), (_bits(1, *_CHANGING),)),
+        (("openat",), (_bits(2, *_CHANGING),)),
+        (("write", "writev", "pwrite64", "pwritev", "pwritev2"), (file(0),)),
+        (("ftruncate", "fallocate", "dup", "dup2", "dup3", "sendfile"), (file(0),)),
+        (("copy_file_range", "splice"), (file(2),)),
+        (("close",), (_number(0),)),
+        (("dup2", "dup3", "close_range"), (_number(1),)),
+        (
+            ("fcntl",),
+            (file(0), _one_of(1, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_SETFL)),
+        ),
+        (("fcntl",), (_one_of(1, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC), _number(2))),
+        (("fcntl",), (_one_of(1, F_OFD_SETLK, F_OFD_SETLKW),)),
+        (("ioctl",), (file(0), _one_of(1, FICLONE, FICLONERANGE))),
+        (
+            ("mmap",),
+            (
+                _bits(2, (_PROT_WRITE, _PROT_WRITE)),
+                _bits(3, (_MAP_SHARED_OR_ANONYMOUS, _MAP_SHARED)),
+                file(4),
+            ),
+        ),
+    )
+
 
 _SET_MODE_FILTER: Final = 1
 _NEW_LISTENER: Final = 1 << 3
@@ -65,48 +141,18 @@ _WAIT_KILLABLE: Final = 1 << 5
 
 NUMBER: Final = {
     name: number
-    for name in (
-        *_ALWAYS,
-        *chain.from_iterable(_ON_WATCHED_FILE.values()),
-        *("open", "openat", "ioctl", "fcntl", "mmap", "seccomp"),
-    )
+    for name in ("seccomp", *chain.from_iterable(names for names, _ in _ways(_number)))
     if (number := pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)) >= 0
 }
 """The system calls of this architecture by name; those that it lacks are left out."""
 
 
-def _rules(program: pyseccomp.SyscallFilter) -> None:
-    """Add one rule for each way in; arguments are combined by 'and', rules by 'or'."""
-    argument = pyseccomp.Arg
-    at_least, equal, masked = pyseccomp.GE, pyseccomp.EQ, pyseccomp.MASKED_EQ
-
-    def notify(name: str, *conditions: object) -> None:
-        if name in NUMBER:
-            program.add_rule(pyseccomp.NOTIFY, name, *conditions)
-
-    for name in _ALWAYS:
-        notify(name)
-    for position, names in _ON_WATCHED_FILE.items():
-        for name in names:
-            notify(name, argument(position, at_least, BASE))
-    for name, flags in (("open", 1), ("openat", 2)):
-        access, create, cut = os.O_ACCMODE, os.O_CREAT, os.O_TRUNC
-        notify(name, argument(flags, masked, access, os.O_WRONLY))
-        notify(name, argument(flags, masked, access, os.O_RDWR))
-        notify(name, argument(flags, masked, access | create, create))
-        notify(name, argument(flags, masked, access | create | cut, cut))
-    for name, command in _COMMANDS_ON_WATCHED_FILE:
-        notify(name, argument(0, at_least, BASE), argument(1, equal, command))
-    for command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
-        notify("fcntl", argument(1, equal, command), argument(2, at_least, BASE))
-    for command in (F_OFD_SETLK, F_OFD_SETLKW):
-        notify("fcntl", argument(1, equal, command))
-    notify(
-        "mmap",
-        argument(2, masked, _PROT_WRITE, _PROT_WRITE),
-        argument(3, masked, _MAP_SHARED_OR_ANONYMOUS, _MAP_SHARED),
-        argument(4, at_least, BASE),
-    )
+def _add_rules(program: pyseccomp.SyscallFilter, ways: Iterable[Way]) -> None:
+    """Add a rule for each way in; a rule holds where all of its conditions do."""
+    for names, arguments in ways:
+        for name, conditions in product(names, product(*arguments)):
+            if name in NUMBER:
+                program.add_rule(pyseccomp.NOTIFY, name, *conditions)
 
 
 class _Program(ctypes.Structure):
@@ -124,14 +170,19 @@ _REFUSALS: Final = {
 
 
 class Filter:
-    """The assembled program; made once by a supervisor, installed in each child it forks."""
+    """The assembled program; made once by a supervisor, installed in each child it forks.
 
-    def __init__(self) -> None:
+    With `standard_too`, files are told where a shell redirects to them, at the price that all that
+    is printed is notified.
+    """
+
+    def __init__(self, *, standard_too: bool) -> None:
+        self.standard_too = standard_too
         try:
             program = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
             # A call of another architecture (x32, ia32) fails with ENOSYS; the default kills.
             program.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(errno.ENOSYS))
-            _rules(program)
+            _add_rules(program, _ways(_file if standard_too else _number))
             code = _exported(program)
         except (OSError, RuntimeError) as error:
             raise MechanismError(f"libseccomp cannot assemble the filter: {error}") from error

@@ -113,7 +113,7 @@ class NameCalls:
     ) -> int:
         new = self._paths.resolve(process, call.thread, *destination)
         new_name = self._paths.relative(new)
-        held = self._files.get(source[0]) if flags & _AT_EMPTY_PATH else None
+        held = self._files.get(call.thread, source[0]) if flags & _AT_EMPTY_PATH else None
         if held is not None:
             flags = _AT_SYMLINK_FOLLOW
         else:

@@ -1,4 +1,7 @@
-"""Starting a target under the filter: fork, filter, hand over the listener, exec or call."""
+"""Starting a program: fork, come under the filter, hand over the listener, exec or call.
+
+A server's client is started without the filter: it runs at native speed, and nothing waits for it.
+"""
 
 import os
 import resource
@@ -10,81 +13,92 @@ from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
 from durability.errors import MechanismError
-from durability.targets.contract import Command, Launch
+from durability.targets.contract import Command, Program
 from durability.trace import system
 from durability.trace.filter import BASE, Filter
 
 _HIGH_NUMBERS: Final = 1024
 """How many descriptors above BASE a target gets at least, where its hard limit allows."""
+_DESCRIPTORS_MAX: Final = 1 << 20
 REFUSAL_BYTES_MAX: Final = 4096
 
 
 class Child(NamedTuple):
-    """A started target: its process, a descriptor of it, its listener and its output pipes.
+    """A started program: its process, a descriptor of it, its output pipes.
 
     `refusal` is a socket that closes as the program begins; before that it may say why it cannot.
     """
 
     process: int
     descriptor: int
-    listener: int
     stdout: int
     stderr: int
     refusal: int
 
+    def close(self) -> None:
+        """Close our descriptors of it."""
+        for descriptor in self[1:]:
+            os.close(descriptor)
 
-def spawn(launch: Launch, filter_: Filter) -> Child:
-    """Start a target under a filter; it dies with the thread that calls this.
 
-    Raises MechanismError where the kernel refuses the filter.
+def spawn(program: Program, filter_: Filter) -> tuple[Child, int]:
+    """Start a program under a filter; return it and its listener.
+
+    It dies with the thread that calls this. Raises MechanismError where the kernel refuses.
     """
+    child = _fork(program, filter_)
+    with socket.socket(fileno=os.dup(child.refusal)) as handover:
+        message, descriptors, *_ = socket.recv_fds(handover, REFUSAL_BYTES_MAX, 1)
+    if not descriptors:
+        os.waitpid(child.process, 0)
+        child.close()
+        raise refused(message)
+    return child, descriptors[0]
+
+
+def spawn_untraced(program: Program) -> Child:
+    """Start a program without a filter; it dies with the thread that calls this."""
+    return _fork(program, None)
+
+
+def _fork(program: Program, filter_: Filter | None) -> Child:
     ours, theirs = socket.socketpair()
     stdout, stdout_write = os.pipe()
     stderr, stderr_write = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or the child would print what we have buffered
-    supervisor = os.getpid()
+    parent = os.getpid()
     process = os.fork()
     if not process:
-        ours.close()
-        os.close(stdout)
-        os.close(stderr)
-        _become(launch, filter_, supervisor, theirs, stdout_write, stderr_write)
+        _become(program, filter_, parent, theirs, stdout_write, stderr_write)
     theirs.close()
     os.close(stdout_write)
     os.close(stderr_write)
-    message, descriptors, *_ = socket.recv_fds(ours, REFUSAL_BYTES_MAX, 1)
-    if not descriptors:
-        ours.close()
-        os.close(stdout)
-        os.close(stderr)
-        os.waitpid(process, 0)
-        raise refused(message)
     for pipe in (stdout, stderr):
         os.set_blocking(pipe, False)
-    return Child(process, os.pidfd_open(process), descriptors[0], stdout, stderr, ours.detach())
+    return Child(process, os.pidfd_open(process), stdout, stderr, ours.detach())
 
 
 def refused(reason: bytes) -> MechanismError:
-    """Return the error that says why a target did not begin."""
+    """Return the error that says why a program did not begin."""
     text = reason.decode("utf-8", "replace") or "it ended at once"
     return MechanismError(f"the target cannot be started under the tracer: {text}")
 
 
 def _become(
-    launch: Launch,
-    filter_: Filter,
-    supervisor: int,
+    program: Program,
+    filter_: Filter | None,
+    parent: int,
     handover: socket.socket,
     stdout: int,
     stderr: int,
 ) -> NoReturn:
-    """Turn this forked child into the target."""
+    """Turn this forked child into the program."""
     status = 127
     try:
         system.set_parent_death_signal(signal.SIGKILL)
-        if os.getppid() != supervisor:
-            os._exit(status)  # the supervisor died before we could tie ourselves to it
+        if os.getppid() != parent:
+            os._exit(status)  # it died before we could tie ourselves to it
         os.setsid()
         system.become_readable()
         system.restore_signals()
@@ -92,16 +106,19 @@ def _become(
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
             os.close(source)
-        listener = filter_.install()
-        socket.send_fds(handover, [b"listener"], [listener])
-        os.close(listener)
-        if isinstance(launch, Command):
+        if isinstance(program, Command) or filter_ is None:
+            # A client forked in the middle of a run would keep the server's files and locks alive.
             os.closerange(3, handover.fileno())
-            os.closerange(handover.fileno() + 1, BASE)
-            os.chdir(launch.cwd)
-            os.execve(launch.argv[0], launch.argv, dict(launch.env))  # noqa: S606 - no shell wanted
+            os.closerange(handover.fileno() + 1, _DESCRIPTORS_MAX)
+        if filter_ is not None:
+            listener = filter_.install()
+            socket.send_fds(handover, [b"listener"], [listener])
+            os.close(listener)
+        if isinstance(program, Command):
+            os.chdir(program.cwd)
+            os.execve(program.argv[0], program.argv, dict(program.env))  # noqa: S606 - no shell wanted
         handover.close()
-        launch.function()
+        program.function()
         status = 0
     except BaseException as error:  # noqa: BLE001 - nothing may unwind into the supervisor's own code
         text = traceback.format_exc()

@@ -7,6 +7,12 @@ write followed by SIGKILL while all other calls of the target are still waiting.
 
 The target's standard output is read before each call is performed: what was promised before a
 change stands before it in the trace.
+
+A server's client is a second child, outside the filter, and it is its output that is read. When it
+has printed an acknowledgement, the server had sent the reply before, and everything that the reply
+promises had been performed before that; so here too an acknowledgement stands late at worst. For
+the same reason what the client still prints while both are killed counts: a reply that it has read
+was sent, whatever the server was about to change.
 """
 
 import errno
@@ -18,44 +24,42 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Final
 
-from durability.targets.contract import Launch
+from durability.targets.contract import Command, Launch, Service
 from durability.trace import system
 from durability.trace.descriptor_calls import DescriptorCalls
 from durability.trace.file_calls import FileCalls
 from durability.trace.files import Files
-from durability.trace.filter import NUMBER, Filter
+from durability.trace.filter import Filter
+from durability.trace.handlers import handlers
 from durability.trace.kill_order import KillOrder
 from durability.trace.name_calls import NameCalls
-from durability.trace.notification import LET_RUN, Listener, Notification
+from durability.trace.notification import LET_RUN, Listener
 from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
-from durability.trace.processes import Process, Processes, descendants
-from durability.trace.spawn import REFUSAL_BYTES_MAX, Child, raise_descriptor_limit, refused, spawn
+from durability.trace.processes import Processes, descendants
+from durability.trace.readiness import Readiness
+from durability.trace.spawn import (
+    REFUSAL_BYTES_MAX,
+    Child,
+    raise_descriptor_limit,
+    refused,
+    spawn,
+    spawn_untraced,
+)
 from durability.trace.tape import KillReached, Tape
 from durability.trace.trace import Trace
 from durability.trace.tree import initial_records
+from durability.trace.volatile import Volatile
 
 _STDERR_BYTES_MAX: Final = 16384
+_PIPE_BYTES: Final = 1 << 16
 _TICK_MS: Final = 50
 """How often, at least, the deadline, interrupts and abandoned locks are looked at."""
-
-_HANDLED_AS: Final = {
-    **dict.fromkeys(("vfork",), "fork"),
-    **dict.fromkeys(("execveat",), "execve"),
-    **dict.fromkeys(("setreuid", "setresuid", "setfsuid"), "setuid"),
-    **dict.fromkeys(("pivot_root", "mount"), "chroot"),
-    **dict.fromkeys(("io_uring_setup", "io_setup"), "refuse"),
-}
-_COPIES: Final = {
-    "copy_file_range": errno.EXDEV,
-    "splice": errno.EINVAL,
-    "sendfile": errno.EINVAL,
-    "ioctl": errno.EOPNOTSUPP,
-}
-
-Handler = Callable[[Notification, Process], int]
+_READINESS_MS: Final = 2
+"""How often it is looked whether a server is ready."""
 
 
 class Stopped(Exception):  # noqa: N818 - whoever asked for the run wants it no more
@@ -66,9 +70,11 @@ class Stopped(Exception):  # noqa: N818 - whoever asked for the run wants it no 
 class Run:
     """How a run ended, and its trace.
 
-    Exactly one of `exit_status` and `signal` is set. `reached` says that the ordered position was
-    reached and the kill sent there. `stderr` is the end of what the target printed there.
+    Exactly one of `exit_status` and `signal` is set; a server is killed once its client has ended.
+    `reached` says that the ordered position was reached and the kill sent there, `timed_out` that
+    it was killed at the deadline instead. `stderr` is the end of what the target printed there.
     `differences` is where the disk is not what the trace says: empty, or the trace is not complete.
+    `fault` says why a server was not asked what it should have been, where that is so.
     """
 
     trace: Trace
@@ -78,6 +84,8 @@ class Run:
     stderr: str
     differences: list[str]
     elapsed_s: float
+    timed_out: bool
+    fault: str = ""
 
     def landed(self) -> bool:
         """Tell whether the kill took effect exactly where it was ordered."""
@@ -99,11 +107,13 @@ class Supervisor:
     readable (or closing) ends a run at once with `Stopped`.
     """
 
-    def __init__(self, control: int | None = None) -> None:
+    def __init__(self, control: int | None = None, volatile: tuple[str, ...] = ()) -> None:
+        """Prepare to run targets; `volatile` is as for `Target`."""
         system.become_child_subreaper()
         raise_descriptor_limit()
-        self._filter = Filter()
+        self._for_programs, self._for_calls = Filter(standard_too=True), Filter(standard_too=False)
         self._control = control
+        self._volatile = Volatile(volatile)
 
     def run(
         self, launch: Launch, root: str, order: KillOrder | None = None, deadline_s: float = 60.0
@@ -117,7 +127,9 @@ class Supervisor:
         began = time.monotonic()
         paths = Paths(os.path.realpath(os.fsencode(root)))
         with _interrupts_deferred() as interrupts:
-            supervision = _Supervision(spawn(launch, self._filter), paths, order)
+            program = launch.server if isinstance(launch, Service) else launch
+            filter_ = self._for_programs if isinstance(program, Command) else self._for_calls
+            supervision = _Supervision(launch, filter_, paths, order, self._volatile)
             try:
                 # Nothing has changed yet: what the child wants to change waits for our answer.
                 initial = initial_records(paths.root, supervision.files.inode)
@@ -131,8 +143,10 @@ class Supervisor:
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             supervision.stderr.decode("utf-8", "backslashreplace"),
-            trace.tree().differences(paths.root),
+            trace.tree().differences(paths.root, self._volatile),
             time.monotonic() - began,
+            supervision.timed_out,
+            supervision.fault(),
         )
 
 
@@ -159,67 +173,111 @@ def _interrupts_deferred() -> Iterator[list[int]]:
 class _Supervision:
     """One running target."""
 
-    def __init__(self, child: Child, paths: Paths, order: KillOrder | None) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        filter_: Filter,
+        paths: Paths,
+        order: KillOrder | None,
+        volatile: Volatile,
+    ) -> None:
+        service, program = (
+            (launch, launch.server) if isinstance(launch, Service) else (None, launch)
+        )
+        child, listener = spawn(program, filter_)
         self._child = child
         self._umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
-        self._listener = Listener(child.listener)
+        self._listener = Listener(listener)
         self._processes = Processes(self._listener)
         self.files = Files(lambda: descendants(os.getpid()))
         self.tape = Tape(order)
         self.stderr = b""
-        self._pipes = {
-            child.refusal: self._hear_refusal,
-            child.stdout: self._hear_stdout,
-            child.stderr: self._hear_stderr,
-        }
-        descriptors = DescriptorCalls(self._listener, self.files, self.tape)
-        self._handlers = _handlers(
+        self.timed_out = False
+        self._service = service
+        self._readiness = None if service is None else Readiness(service.ready, child.process)
+        self._client: Child | None = None
+        self._client_status = 0
+        self._pipes: dict[int, Callable[[], bool]] = {}
+        self._poll = select.poll()
+        self._hear_from(child, self.tape.hear if service is None else self._hear_server)
+        descriptors = DescriptorCalls(
+            self._listener, self.files, self.tape, volatile, standard_too=filter_.standard_too
+        )
+        self._handlers = handlers(
             FileCalls(paths, self.files, self.tape, descriptors),
             NameCalls(paths, self.files, self.tape),
             descriptors,
             ProcessCalls(self._processes, self.files, self.tape),
         )
 
+    def _hear_from(self, child: Child, hear_stdout: Callable[[int], bool]) -> None:
+        self._pipes |= {
+            child.refusal: partial(self._hear_refusal, child.refusal),
+            child.stdout: partial(hear_stdout, child.stdout),
+            child.stderr: partial(self._hear_stderr, child.stderr),
+        }
+
     def follow(self, deadline: float, control: int | None, interrupts: list[int]) -> None:
         """Answer calls until the target has ended, the position is reached or time is up.
 
         Ends too when there is something in `interrupts`.
         """
-        child = self._child
-        poll = select.poll()
-        # In this order: what was printed before a call is heard before the call is performed.
-        for descriptor in (*self._pipes, child.listener, child.descriptor):
-            poll.register(descriptor, select.POLLIN)
-        if control is not None:
-            poll.register(control, select.POLLIN)
-        only_a_call = [(child.listener, select.POLLIN)]
-        tick = 0.0
+        only_a_call = [(self._listener.descriptor, select.POLLIN)]
+        look = 0.0
+        self._watch(control)
         with suppress(KillReached):
             while (now := time.monotonic()) < deadline and not interrupts:
-                if now >= tick:
-                    tick = now + _TICK_MS / 1000
-                    if self.files.locks_in_use:
-                        self.files.release_unheld()
-                events = poll.poll(_TICK_MS)
+                if now >= look:
+                    look = now + self._look(control) / 1000
+                events = self._poll.poll(max(0, look - now) * 1000)
                 if events == only_a_call:
                     self._answer()
-                elif not self._hear(events, poll, control):
+                elif not self._hear(events, control):
                     return
+            self.timed_out = not interrupts
 
-    def _hear(self, events: list[tuple[int, int]], poll: select.poll, control: int | None) -> bool:
+    def _watch(self, control: int | None) -> None:
+        """Poll in this order: what was printed before a call is heard before it is performed."""
+        self._poll = select.poll()
+        ends = [child.descriptor for child in (self._child, self._client) if child is not None]
+        for descriptor in (*self._pipes, self._listener.descriptor, *ends):
+            self._poll.register(descriptor, select.POLLIN)
+        if control is not None:
+            self._poll.register(control, select.POLLIN)
+
+    def _look(self, control: int | None) -> int:
+        """Do what is due from time to time; return in how many ms it is due again."""
+        if self.files.locks_in_use:
+            self.files.release_unheld()
+        if self._service is None or self._readiness is None:
+            return _TICK_MS
+        if not self._readiness.is_reached():
+            return _READINESS_MS
+        self._readiness = None
+        os.umask(self._umask)
+        self._client = spawn_untraced(self._service.client)
+        os.umask(0)
+        self._hear_from(self._client, self.tape.hear)
+        self._watch(control)
+        return _TICK_MS
+
+    def _hear(self, events: list[tuple[int, int]], control: int | None) -> bool:
         """Take in what poll(2) found, output before calls; tell whether the target goes on."""
         for descriptor, event in events:
             if descriptor in self._pipes:
                 if not self._pipes[descriptor]():
-                    poll.unregister(descriptor)
-            elif descriptor == self._child.listener:
+                    self._poll.unregister(descriptor)
+                    del self._pipes[descriptor]
+            elif descriptor == self._listener.descriptor:
                 if event & select.POLLIN:
                     self._answer()
                 else:
-                    poll.unregister(descriptor)  # nobody is left to call; the last one is ending
+                    self._poll.unregister(descriptor)  # nobody is left to call; the last one ends
             elif descriptor == control:
                 raise Stopped
             else:
+                if self._client is not None and descriptor == self._client.descriptor:
+                    _, self._client_status = os.waitpid(self._client.process, 0)
                 return False
         return True
 
@@ -241,21 +299,40 @@ class _Supervision:
         else:
             self._listener.answer(call.id, result)
 
-    def _hear_stdout(self) -> bool:
-        return self.tape.hear(self._child.stdout)
-
-    def _hear_stderr(self) -> bool:
+    def _hear_server(self, descriptor: int) -> bool:
         try:
-            data = os.read(self._child.stderr, _STDERR_BYTES_MAX)
+            data = os.read(descriptor, _PIPE_BYTES)
+        except BlockingIOError:
+            return True
+        if self._readiness is not None:
+            self._readiness.hear(data)
+        return bool(data)
+
+    def _hear_stderr(self, descriptor: int) -> bool:
+        try:
+            data = os.read(descriptor, _STDERR_BYTES_MAX)
         except BlockingIOError:
             return True
         self.stderr = (self.stderr + data)[-_STDERR_BYTES_MAX:]
         return bool(data)
 
-    def _hear_refusal(self) -> bool:
-        if reason := os.read(self._child.refusal, REFUSAL_BYTES_MAX):
+    def _hear_refusal(self, descriptor: int) -> bool:
+        if reason := os.read(descriptor, REFUSAL_BYTES_MAX):
             raise refused(reason)
         return False
+
+    def fault(self) -> str:
+        """Return why a server was not asked all that it should have been; mostly nothing."""
+        if self.tape.reached:
+            return ""
+        if self._readiness is not None:
+            return "its server did not become ready"
+        code = os.waitstatus_to_exitcode(self._client_status)
+        return (
+            f"its client {'exited with' if code > 0 else 'died of signal'} {abs(code)}"
+            if code
+            else ""
+        )
 
     def end(self) -> int:
         """Kill what still lives, hear its last words, let go; return the first process's status.
@@ -269,16 +346,19 @@ class _Supervision:
             signal.pidfd_send_signal(child.descriptor, signal.SIGKILL)
         _, status = os.waitpid(child.process, 0)
         sweep()
-        for descriptor in (child.stdout, child.stderr):
-            while _is_readable(descriptor) and self._pipes[descriptor]():
+        children = [child] if self._client is None else [child, self._client]
+        for descriptor in chain.from_iterable((c.stdout, c.stderr) for c in children):
+            hear = self._pipes.get(descriptor)
+            while hear is not None and _is_readable(descriptor) and hear():
                 pass
         if lived and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             self.tape.kill()
         self.files.close()
         self._processes.forget()
         os.umask(self._umask)
-        for descriptor in child[1:]:
-            os.close(descriptor)
+        for ended in children:
+            ended.close()
+        os.close(self._listener.descriptor)
         return status
 
 
@@ -296,22 +376,3 @@ def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _handlers(*owners: object) -> dict[int, Handler]:
-    """Return the handler of each notified call by its number."""
-    handlers: dict[int, Handler] = {}
-    for name, number in NUMBER.items():
-        if name in _COPIES:
-            handlers[number] = partial(_fail, error=_COPIES[name])
-            continue
-        method = _HANDLED_AS.get(name, name)
-        for owner in owners:
-            if hasattr(owner, method):
-                handlers[number] = getattr(owner, method)
-    return handlers
-
-
-def _fail(_call: Notification, _process: Process, *, error: int) -> int:
-    """Refuse a copy between descriptors: programs fall back to reading and writing."""
-    raise OSError(error, os.strerror(error))

@@ -1,11 +1,16 @@
 """The few system calls that Python's `os` does not offer, by way of the C library."""
 
 import ctypes
+import errno
 import os
 import signal
 from typing import Final
 
+import pyseccomp
+
 _C: Final = ctypes.CDLL(None, use_errno=True)
+_KCMP: Final = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, "kcmp")
+_KCMP_FILE: Final = 0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -49,6 +54,17 @@ def restore_signals() -> None:
 def seccomp(call_number: int, operation: int, flags: int, argument: ctypes.Structure) -> int:
     """Operate on filters, which the C library does not wrap; return what the operation does."""
     return _checked(_C.syscall(call_number, operation, flags, ctypes.byref(argument)), "seccomp")
+
+
+def is_same_file(thread: int, number: int, descriptor: int) -> bool:
+    """Tell whether a thread's descriptor and one of ours are of one open file (kcmp(2)).
+
+    Raises PermissionError where a sandbox forbids to ask.
+    """
+    result: int = _C.syscall(_KCMP, thread, os.getpid(), _KCMP_FILE, number, descriptor)
+    if result < 0 and ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
+        raise PermissionError(ctypes.get_errno(), "kcmp")
+    return result == 0
 
 
 def fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:

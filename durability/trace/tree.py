@@ -2,7 +2,9 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import suppress
+from io import FileIO
 from typing import Any, Final, TypeVar
 
 from durability.errors import MechanismError
@@ -25,6 +27,8 @@ Value = TypeVar("Value")
 
 FILE_BYTES_MAX: Final = 1 << 30
 """The longest file that is replayed, holes included."""
+
+_PART_BYTES: Final = 1 << 16
 
 _KEEP_SIZE: Final = 0x01
 _PUNCH_HOLE: Final = 0x02
@@ -149,8 +153,11 @@ class Tree:
         for path, content in self.links.items():
             os.symlink(content, os.path.join(root, path))
 
-    def differences(self, root: bytes) -> list[str]:
-        """Return in words where the disk below `root` is not this tree; nothing where it is."""
+    def differences(self, root: bytes, volatile: Container[bytes] = ()) -> list[str]:
+        """Return in words where the disk below `root` is not this tree; nothing where it is.
+
+        Of `volatile` files the names are compared, but not what is in them.
+        """
         found: list[str] = []
         files, links, directories = _names(root)
         for kind, ours, theirs in (
@@ -161,7 +168,8 @@ class Tree:
             for missing, where in ((ours - theirs, "on disk"), (theirs - ours, "in the trace")):
                 found += [f"{kind} {shown(path)} is not {where}" for path in sorted(missing)]
         for path in sorted(self.files.keys() & files):
-            found += self._content_differences(root, path)
+            if path not in volatile:
+                found += self._content_differences(root, path)
         found += [
             f"symbolic link {shown(path)} leads elsewhere"
             for path in sorted(self.links.keys() & links.keys())
@@ -172,21 +180,36 @@ class Tree:
     def _content_differences(self, root: bytes, path: bytes) -> list[str]:
         expected = self.contents[self.files[path]]
         try:
-            with open(os.path.join(root, path), "rb") as file:
-                content = file.read()
+            with open(os.path.join(root, path), "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                first = _first_difference(file, expected)
         except OSError as error:
             return [f"file {shown(path)} cannot be read: {error.strerror}"]
-        if content == expected:
+        if first is None and size == len(expected):
             return []
-        pairs = zip(content, expected, strict=False)
-        first = next(
-            (at for at, (a, b) in enumerate(pairs) if a != b), min(len(content), len(expected))
-        )
         text = (
-            f"file {shown(path)} is {len(content)} bytes on disk, {len(expected)} in the trace, "
-            f"and differs from byte {first}"
+            f"file {shown(path)} is {size} bytes on disk, {len(expected)} in the trace, "
+            f"and differs from byte {min(size, len(expected)) if first is None else first}"
         )
         return [text]
+
+
+def _first_difference(file: FileIO, expected: bytearray) -> int | None:
+    """Return where a file differs from what is expected, as far as both go; None: nowhere.
+
+    Part by part, in one buffer: preallocated files are large, and fresh memory costs more than the
+    comparison.
+    """
+    buffer = bytearray(_PART_BYTES)
+    start = 0
+    with memoryview(buffer) as part:
+        while start < len(expected) and (count := file.readinto(part)):
+            found = part[: min(count, len(expected) - start)]
+            if not expected.startswith(found, start):
+                pairs = zip(found, expected[start : start + count], strict=False)
+                return next(start + at for at, (a, b) in enumerate(pairs) if a != b)
+            start += count
+    return None
 
 
 def _extend(content: bytearray, size: int) -> None:
@@ -211,14 +234,27 @@ def initial_records(root: bytes, number: Callable[[os.stat_result], int]) -> lis
     files, links, directories = _names(root)
     found: list[AnyRecord] = [MakeDirectory(_INITIAL_THREAD, path) for path in sorted(directories)]
     for path in sorted(files):
-        with open(os.path.join(root, path), "rb") as source:
-            file = number(os.fstat(source.fileno()))
-            content = source.read()
-        flags = os.O_CREAT | os.O_WRONLY
-        found.append(Open(_INITIAL_THREAD, file, path, flags, created=True))
-        found.append(Write(_INITIAL_THREAD, file, path, 0, content, len(content)))
+        with open(os.path.join(root, path), "rb", buffering=0) as source:
+            status = os.fstat(source.fileno())
+            file = number(status)
+            flags = os.O_CREAT | os.O_WRONLY
+            found.append(Open(_INITIAL_THREAD, file, path, flags, created=True))
+            for offset, data in _extents(source):
+                found.append(Write(_INITIAL_THREAD, file, path, offset, data, len(data)))
+            found.append(Truncate(_INITIAL_THREAD, file, path, status.st_size))
     found += [Symlink(_INITIAL_THREAD, path, content) for path, content in links.items()]
     return found
+
+
+def _extents(file: FileIO) -> Iterator[tuple[int, bytes]]:
+    """Yield what a file holds and where, without its holes: what is preallocated is large."""
+    offset = 0
+    with suppress(OSError):  # ENXIO: there is nothing but a hole from here on
+        while True:
+            offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)
+            end = os.lseek(file.fileno(), offset, os.SEEK_HOLE)
+            yield offset, os.pread(file.fileno(), end - offset, offset)
+            offset = end
 
 
 def _names(root: bytes) -> tuple[set[bytes], dict[bytes, bytes], set[bytes]]:

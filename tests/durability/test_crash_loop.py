@@ -360,7 +360,7 @@ def test_the_commands_need_no_checkout(tmp_path: Path) -> None:
     assert not str(tmp_path).startswith(ROOT)
     done = durability("targets", cwd=str(tmp_path))
     assert done.status == HELD
-    assert [target["name"] for target in done.document["targets"]] == ["reference"]
+    assert done.document["targets"][0]["name"] == "reference"
 
 
 def test_kills_by_the_clock_are_counted_and_called_so(tmp_path: Path) -> None:

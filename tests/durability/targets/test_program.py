@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from durability.errors import TargetError
-from durability.targets.contract import Command
+from durability.targets.contract import Command, Service, Target
 from durability.targets.program import load_program
 
 GOOD = r"""
@@ -172,6 +172,7 @@ def test_program_without_a_slash_is_found_on_its_own_path(tmp_path: Path) -> Non
 
 COMMAND = 'command = ["sh", "-c", "exit 0", "{data}"]\n'
 ACK = "ack = '^ack (?P<id>.+)$'\n"
+CLIENT = "[client]\ncommand = ['sh', '{port}', '{data}']\nack = '(?P<id>.)'\n"
 
 
 @pytest.mark.parametrize(
@@ -180,10 +181,23 @@ ACK = "ack = '^ack (?P<id>.+)$'\n"
         ('name = "store"', "", "name: missing"),
         ('name = "store"', 'name = ""', "name: expected `str` of length >= 1"),
         ('name = "store"', 'nmae = "store"', "nmae: unknown key; known here: name, run, recover"),
-        ("[run]", "[client]", "client: unknown key"),
-        ("[run]", "[trace]\nvolatile = []\n[run]", "trace: unknown key"),
-        ("[run]", "[run]\nready = 'up'", "run.ready: unknown key; known here: command, env, cwd"),
-        ("[recover]", "[recover]\nserve = true", "recover.serve: unknown key"),
+        ("[run]", "[client]\ncommand = ['sh']\n[run]", "client.ack: missing"),
+        ("[run]", CLIENT + "[run]", "run.ack: the client speaks, not the server; expected in"),
+        (ACK, "item = '(?P<id>.)'\n" + CLIENT, "run.item: the client speaks, not the server"),
+        (ACK, CLIENT + "item = 'x'\n", "client.item: expected a group named id"),
+        (ACK, CLIENT + "ready = 1\n", "client.ready: unknown key; known here: command, env, cwd"),
+        ("[run]", "[run]\nready = 'up'", "run.ready: nobody waits for it"),
+        (ACK, "ready = '('\n" + CLIENT, "run.ready: not a regular expression"),
+        (ACK, "ready = 0\n" + CLIENT, "run.ready: expected `int` >= 1 (a regular expression for"),
+        (ACK, "ready = true\n" + CLIENT, "run.ready: expected `int | str | null`, got `bool`"),
+        ("[recover]", "[recover]\nserve = 1", "recover.serve: expected `bool`, got `int` (true or"),
+        ("[run]", "[trace]\nvolatile = 'x'\n[run]", "trace.volatile: expected `array`, got `str`"),
+        ("[run]", "[trace]\nvolatile = ['']\n[run]", "trace.volatile[0]: expected `str` of"),
+        (
+            "[run]",
+            "[trace]\nvolatil = []\n[run]",
+            "trace.volatil: unknown key; known here: volatile",
+        ),
         ("[run]", "setup = ['sh']\n[run]", "setup: expected `object"),
         (COMMAND, "", "run.command: missing"),
         (COMMAND, "command = []\n", "run.command: expected `array` of length >= 1 (a list of"),
@@ -223,6 +237,64 @@ def test_mistakes_name_file_key_and_what_is_expected(
     path = write(tmp_path, changed(before, after))
     with pytest.raises(TargetError, match=f"^{re.escape(f'{path}: {said}')}"):
         load_program(path)
+
+
+def served(tmp_path: Path, ready: str, recover: str = "") -> Target:
+    text = changed(ACK, ready + CLIENT).replace("[recover]", f"[recover]\n{recover}")
+    return load_program(write(tmp_path, text.replace('"exit 0"', '"{port} {data}"')))
+
+
+def test_server_and_client_are_told_the_same(tmp_path: Path) -> None:
+    service = served(tmp_path, "ready = '{port}'\n").workload("/d")
+    assert isinstance(service, Service)
+    server, client = command_of(service.server), command_of(service.client)
+    assert server.argv[2] == f"{service.ready} /d"
+    assert client.argv[1:] == (str(service.ready), "/d")
+
+
+@pytest.mark.parametrize(
+    ("ready", "means"), [("", None), ("ready = 4222\n", 4222), ("ready = '^up$'\n", "^up$")]
+)
+def test_ready(ready: str, means: object, tmp_path: Path) -> None:
+    service = served(tmp_path, ready).workload("/d")
+    assert isinstance(service, Service)
+    assert getattr(service.ready, "pattern", service.ready) == means
+
+
+def test_a_pattern_for_readiness_may_hold_the_port(tmp_path: Path) -> None:
+    service = served(tmp_path, "ready = '^on {port}$'\n").workload("/d")
+    assert isinstance(service, Service)
+    assert isinstance(service.ready, re.Pattern)
+    assert service.ready.pattern == f"^on {command_of(service.client).argv[1]}$"
+
+
+def test_the_client_speaks(tmp_path: Path) -> None:
+    speech = served(tmp_path, "").speech
+    assert speech.acknowledged.pattern == "(?P<id>.)"
+    assert speech.announced is None
+
+
+def test_recovery_asks_the_server_only_where_it_is_to(tmp_path: Path) -> None:
+    assert isinstance(served(tmp_path, "ready = 1\n").recovery("/d"), Command)
+    asked = served(tmp_path, "ready = '{port}'\n", "serve = true").recovery("/d")
+    assert isinstance(asked, Service)
+    assert command_of(asked.server).argv[2] == f"{asked.ready} /d"
+    assert command_of(asked.client).argv[2] == "{port} {data}".format(port=asked.ready, data="/d")
+
+
+def test_a_program_that_speaks_may_be_asked_by_its_recovery(tmp_path: Path) -> None:
+    text = GOOD.replace("[run]", "[run]\nready = 'up'").replace(
+        "[recover]", "[recover]\nserve = true"
+    )
+    target = load_program(write(tmp_path, text))
+    assert isinstance(target.workload("/d"), Command)
+    assert isinstance(target.recovery("/d"), Service)
+
+
+def test_volatile_files(tmp_path: Path) -> None:
+    text = changed("[run]", "[trace]\nvolatile = ['*-shm', 'cache/*']\n[run]")
+    assert load_program(write(tmp_path, text)).volatile == ("*-shm", "cache/*")
+    assert load_program(write(tmp_path, GOOD)).volatile == ()
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:

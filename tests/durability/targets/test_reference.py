@@ -1,7 +1,8 @@
 import zlib
 from pathlib import Path
 
-from durability.targets.reference import Names, name_of
+from durability.targets.item import name_of
+from durability.targets.reference import Names
 from durability.trace import trace as traces
 from durability.trace.records import Open, Rename, Unlink
 from tests.durability.commands import durability

@@ -183,3 +183,48 @@ def test_any_flipped_byte_is_found(tmp_path: Path) -> None:
         (tmp_path / "f").write_bytes(flipped)
         (text,) = tree.differences(os.fsencode(tmp_path))
         assert text.endswith(f"differs from byte {at}")
+
+
+def test_what_is_there_before_is_read_without_its_holes(tmp_path: Path) -> None:
+    size = 1 << 24
+    with open(tmp_path / "sparse", "wb") as file:
+        file.write(b"begin")
+        file.seek(1 << 20)
+        file.write(b"middle")
+        file.truncate(size)
+    (tmp_path / "empty").touch()
+    os.truncate(tmp_path / "empty", 0)
+    with open(tmp_path / "hole", "wb") as file:
+        file.truncate(5000)
+    records = initial_records(os.fsencode(tmp_path), lambda status: status.st_ino)
+    assert sum(len(record.data) for record in records if isinstance(record, Write)) < size // 16
+    tree = Tree(records)
+    assert tree.differences(os.fsencode(tmp_path)) == []
+    assert {path: len(tree.contents[file]) for path, file in tree.files.items()} == {
+        b"sparse": size,
+        b"empty": 0,
+        b"hole": 5000,
+    }
+
+
+@pytest.mark.parametrize("at", [0, 65_535, 65_536, 150_000, 199_999])
+def test_a_difference_anywhere_in_a_long_file(at: int, tmp_path: Path) -> None:
+    content = bytearray(range(250)) * 800
+    (tmp_path / "f").write_bytes(content)
+    tree = numbered(tmp_path)
+    assert tree.differences(os.fsencode(tmp_path)) == []
+    content[at] ^= 1
+    (tmp_path / "f").write_bytes(content)
+    assert tree.differences(os.fsencode(tmp_path)) == [
+        f"file f is 200000 bytes on disk, 200000 in the trace, and differs from byte {at}"
+    ]
+
+
+@pytest.mark.parametrize("length", [0, 65_536, 70_000, 131_072, 250_000])
+def test_a_long_file_of_another_length(length: int, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(bytes(131_073))
+    tree = numbered(tmp_path)
+    (tmp_path / "f").write_bytes(bytes(length))
+    (text,) = tree.differences(os.fsencode(tmp_path))
+    assert text.startswith(f"file f is {length} bytes on disk, 131073 in the trace")
+    assert text.endswith(f"differs from byte {min(length, 131_073)}")

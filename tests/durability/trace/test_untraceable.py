@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from durability.errors import MechanismError
-from durability.targets.contract import Call, Launch
+from durability.targets.contract import Call
 from durability.trace.kill_order import KillOrder
 from durability.trace.records import Refused
 from durability.trace.supervisor import Run, Supervisor
@@ -82,15 +82,6 @@ def test_a_private_or_read_only_mapping_goes_around_nothing(root: Path) -> None:
             mmap.mmap(file.fileno(), 4096, access=mmap.ACCESS_COPY)[:5] = b"store"
 
     assert run(then_write(map_harmlessly, root), root, KillOrder(4)).landed()
-
-
-def test_a_shells_redirection_is_named_and_shows_as_a_difference(root: Path) -> None:
-    from durability.targets.contract import Command
-
-    launch: Launch = Command(("/bin/sh", "-c", "echo x > file"), {}, str(root))
-    result = alone(lambda: Supervisor().run(launch, str(root)))
-    assert result.trace.untraceable() == ["dup2 to 1 of file"]
-    assert [text.split(",")[0] for text in result.differences] == ["file file is 2 bytes on disk"]
 
 
 def test_a_low_number_put_over_a_watched_one(root: Path) -> None:
