@@ -15,6 +15,7 @@ from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.ledger import Ledger
 from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
+from durability.campaign.places import require_room
 from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
 from durability.errors import CannotKeepError, DurabilityError, InconclusiveError, VacuousError
@@ -29,7 +30,6 @@ from durability.trace.trace import Trace
 
 _ATTEMPTS_MAX: Final = 10
 _RETRIES_MAX: Final = 8
-_ROOM_BYTES_MIN: Final = 1 << 16
 _SETUP_TIMEOUT_S: Final = 60.0
 FROM_COARSE_TO_FINE: Final[tuple[Tear, ...]] = ("none", "page", "byte")
 """The tears, in the order in which a finding gets less realistic."""
@@ -315,7 +315,7 @@ class CrashCycle:
                 return run, Cycle(number=0, why=_why_not_landed(run)), []
             judgement = recover_and_judge(self._target, start.then(run), directory, later)
             if judgement.violations:
-                self._require_room()
+                require_room(self._plan.directory)
         found, unkept = self._found(judgement.violations, order, start, run.trace, later)
         cycle = Cycle(
             number=0,
@@ -444,18 +444,10 @@ class CrashCycle:
     ) -> Run:
         return self._mechanism.run(launch, directory, order, deadline_s)
 
-    def _require_room(self) -> None:
-        """Raise InconclusiveError where the disk is full: then it is not the target that failed."""
-        state = os.statvfs(self._base)
-        if state.f_bavail * state.f_frsize < _ROOM_BYTES_MIN or (
-            state.f_files and not state.f_favail
-        ):
-            raise InconclusiveError(f"no space is left on the device of {self._plan.directory}")
-
     @contextmanager
     def _directory(self, start: _Start) -> Iterator[str]:
         """Make the data directory, always at the same path: a program may write that down."""
-        self._require_room()
+        require_room(self._plan.directory)
         directory = os.path.join(self._base, "data")
         os.mkdir(directory, 0o700)
         try:

@@ -25,10 +25,11 @@ import msgspec
 from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.promises import Heard, Promises
 from durability.batch import vouch, vouched
+from durability.campaign.places import require_room
 from durability.crash.content import Content
 from durability.crash.kill_states import KillState, Walk, trace_until
 from durability.crash_cycle import Cycle, Found, Plan, announced, is_coarser
-from durability.errors import CannotKeepError
+from durability.errors import CannotKeepError, DurabilityError
 from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.report.finding import Finding, keep
@@ -118,20 +119,34 @@ class Explorer:
 
     def _one_by_one(self, groups: list[_Group]) -> Iterator[Cycle]:
         for group in groups:
-            directory = self._directory
-            os.mkdir(directory, 0o700)
             try:
-                group.content.write_to(os.fsencode(directory))
-                before = audit_before(self._target, directory)
-                recovery = recover(self._target, directory)
-                for number, promises in zip(group.numbers, group.promises, strict=True):
-                    judgement = judge(self._target, promises, directory, before, recovery)
-                    found, unkept = self._found(number, judgement)
-                    cycle = self._cycle(number, group, judgement)
-                    notes = cycle.notes + unkept
-                    yield msgspec.structs.replace(cycle, found=found, notes=notes)
-            finally:
-                shutil.rmtree(directory)
+                yield from self._recovered(group)
+            except (DurabilityError, OSError) as error:
+                yield from (Cycle(number=number, why=str(error)) for number in group.numbers)
+
+    def _recovered(self, group: _Group) -> list[Cycle]:
+        directory = self._directory
+        require_room(self._plan.directory)
+        os.mkdir(directory, 0o700)
+        try:
+            group.content.write_to(os.fsencode(directory))
+            before = audit_before(self._target, directory)
+            recovery = recover(self._target, directory)
+            judgements = [
+                judge(self._target, promises, directory, before, recovery)
+                for promises in group.promises
+            ]
+            if any(judgement.violations for judgement in judgements):
+                require_room(self._plan.directory)
+        finally:
+            shutil.rmtree(directory)
+        cycles = []
+        for number, judgement in zip(group.numbers, judgements, strict=True):
+            found, unkept = self._found(number, judgement)
+            cycle = self._cycle(number, group, judgement)
+            notes = cycle.notes + unkept
+            cycles.append(msgspec.structs.replace(cycle, found=found, notes=notes))
+        return cycles
 
     def _found(self, number: int, judgement: Judgement) -> tuple[list[Found], list[str]]:
         """Keep each kind of violation once, and again where a coarser tear shows it.

@@ -10,7 +10,7 @@ import msgspec
 from durability.audit.ledger import Ledger
 from durability.campaign.workers import run_alone
 from durability.crash_cycle import CrashCycle, Plan
-from durability.errors import UsageError
+from durability.errors import InconclusiveError, UsageError
 from durability.report.result import Result
 from durability.targets.contract import Target
 from durability.trace import trace as traces
@@ -19,7 +19,10 @@ from durability.trace.trace import Trace
 
 
 def record(target: Target, plan: Plan, path: str) -> Result:
-    """Run a target once, to its end or as far as its stream is explored, and keep the trace."""
+    """Run a target once, to its end or as far as its stream is explored, and keep the trace.
+
+    Raises UsageError where the file exists, InconclusiveError where it cannot be written.
+    """
     began = time.monotonic()
     if os.path.exists(path):
         raise UsageError(f"{path} exists already: give another name, or remove it")
@@ -27,7 +30,10 @@ def record(target: Target, plan: Plan, path: str) -> Result:
     def work(control: int) -> bytes:
         with CrashCycle(target, plan, control) as cycle:
             run = cycle.record()
-        traces.save(run.trace, path)
+        try:
+            traces.save(run.trace, path)
+        except OSError as error:
+            raise InconclusiveError(f"the trace cannot be kept: {error}") from error
         return msgspec.json.encode(
             {
                 "operations": len(run.trace.records),

@@ -58,6 +58,7 @@ _STDERR_BYTES_MAX: Final = 16384
 _PIPE_BYTES: Final = 1 << 16
 _TICK_MS: Final = 50
 """How often, at least, the deadline, interrupts and abandoned locks are looked at."""
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _READINESS_MS: Final = 2
 """How often it is looked whether a server is ready."""
 
@@ -74,7 +75,8 @@ class Run:
     `reached` says that the ordered position was reached and the kill sent there, `timed_out` that
     it was killed at the deadline instead. `stderr` is the end of what the target printed there.
     `differences` is where the disk is not what the trace says: empty, or the trace is not complete.
-    `fault` says why a server was not asked what it should have been, where that is so.
+    `fault` says why the run was not what it should have been, where that is so: a disk was full, or
+    a server was not asked.
     """
 
     trace: Trace
@@ -93,6 +95,7 @@ class Run:
             self.reached
             and self.signal == signal.SIGKILL
             and self.trace.kill() is not None
+            and not self.fault
             and not self.differences
             and not self.trace.untraceable()
         )
@@ -193,6 +196,7 @@ class _Supervision:
         self.tape = Tape(order)
         self.stderr = b""
         self.timed_out = False
+        self._lacked_room = False
         self._service = service
         self._readiness = None if service is None else Readiness(service.ready, child.process)
         self._client: Child | None = None
@@ -292,6 +296,7 @@ class _Supervision:
         except ProcessLookupError:
             return  # it was killed while it waited
         except OSError as error:
+            self._lacked_room |= error.errno in _NO_ROOM
             self._listener.answer(call.id, 0, error.errno or errno.EIO)
             return
         if result == LET_RUN:
@@ -322,7 +327,9 @@ class _Supervision:
         return False
 
     def fault(self) -> str:
-        """Return why a server was not asked all that it should have been; mostly nothing."""
+        """Return why the run was not what it should have been; mostly nothing."""
+        if self._lacked_room:
+            return "no space was left for what it wrote"
         if self.tape.reached:
             return ""
         if self._readiness is not None:

@@ -4,6 +4,9 @@ The file is zstandard-compressed MessagePack: a header (`magic`, `version`), the
 version is refused by name.
 """
 
+import os
+import secrets
+from contextlib import suppress
 from typing import BinaryIO
 
 import msgspec
@@ -89,10 +92,16 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def save(trace: Trace, path: str) -> None:
-    """Write a trace to a new file."""
+    """Write a trace to a new file, which is there whole or not at all. Raises OSError."""
     document = _File(MAGIC, VERSION, msgspec.Raw(msgspec.msgpack.encode(trace)))
-    with open(path, "xb") as file:
-        file.write(zstandard.compress(msgspec.msgpack.encode(document)))
+    unfinished = f"{path}.{secrets.token_hex(8)}"
+    try:
+        with open(unfinished, "xb") as file:
+            file.write(zstandard.compress(msgspec.msgpack.encode(document)))
+        os.link(unfinished, path)  # a rename would replace what has the name
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)
 
 
 def load(path: str) -> Trace:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": ROOT}
 
 
-def durability(*arguments: str, cwd: str, timeout_s: float = 120) -> Done:
-    """Run `durability ...` in a directory, with a JSON result."""
+def durability(
+    *arguments: str, cwd: str, timeout_s: float = 120, within: Sequence[str] = ()
+) -> Done:
+    """Run `durability ...` in a directory, with a JSON result; by the command `within` if given."""
     path = os.path.join(cwd, "result.json")
     done = subprocess.run(
-        [sys.executable, "-m", "durability", *arguments, "--json", path],
+        [*within, sys.executable, "-m", "durability", *arguments, "--json", path],
         cwd=cwd,
         env=environment(),
         capture_output=True,

@@ -78,6 +78,19 @@ def test_a_trace_is_not_written_over_another(tmp_path: Path) -> None:
         save(Trace([], []), str(tmp_path / "trace"))
 
 
+def test_what_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    trace = Trace([], [Write(1, 1, b"f", 0, random.Random(1).randbytes(5000), 5000)])
+
+    def save_less() -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        with pytest.raises(OSError, match="File too large") as raised:
+            save(trace, str(tmp_path / "trace"))
+        return str(raised.value)
+
+    assert alone(save_less)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "content",
     [
