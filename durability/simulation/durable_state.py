@@ -1,21 +1,27 @@
 """What a power cut would leave of a node right now, read from its disk and not from the node.
 
 The invariants judge what a node says by this. Looking after an append costs what was appended;
-looking after anything else (a new segment, a truncation, a snapshot) costs the log's length. The
-layouts are those of docs/formats.md.
+looking after anything else (a new segment, a truncation, a snapshot) costs the log's length. What
+has rotted is not there: the log ends before it, and a snapshot is none. The layouts are those of
+docs/formats.md.
 """
 
+import struct
 from dataclasses import dataclass
 
+from crc32c import crc32c
+
 from durability.simulation.disk import Content, Disk, SimulatedFilesystem
-from raft.errors import TruncatedError
+from raft.errors import CorruptionError, DecodeError
 from raft.log_entry import LogEntry
 from raft.metadata import METADATA_NAME, Metadata
+from raft.preamble import checksum_seed
 from raft.segment import HEADER_BYTES, RECORD_BYTES, segment_first_index
 from raft.snapshot import SNAPSHOT_NAME, Snapshot
 
-# A record is fields of its own and then an entry as on the wire.
+# A record is fields of its own, a crc first, and then an entry as on the wire.
 _ENTRY_OFFSET = RECORD_BYTES - len(LogEntry(0, 0).encode())
+_CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +124,31 @@ class DurableState:
         return [entry for entry in entries if entry.index > self.snapshot_index]
 
     def _read_on(self, content: Content) -> list[LogEntry]:
-        """Read the complete records from `_end` on, and move it behind them."""
+        """Read the complete and intact records from `_end` on, and move it behind them."""
         entries = []
         data = content.synced
         while self._end + RECORD_BYTES <= len(data):
             try:
-                entry, self._end = LogEntry.decode_from(data, self._end + _ENTRY_OFFSET)
-            except TruncatedError:
+                entry, end = LogEntry.decode_from(data, self._end + _ENTRY_OFFSET)
+            except DecodeError:
+                break
+            checked = data[self._end + _CRC.size : end]
+            if _CRC.unpack_from(data, self._end) != (crc32c(checked, self._seed()),):
                 break
             entries.append(entry)
+            self._end = end
         return entries
 
-    def _read_snapshot(self) -> Snapshot:
+    def _seed(self) -> int:
         assert self.metadata is not None
-        return Snapshot.read(self._after_power_cut(), self.metadata.directory_id)
+        return checksum_seed(self.metadata.directory_id)
+
+    def _read_snapshot(self) -> Snapshot | None:
+        assert self.metadata is not None
+        try:
+            return Snapshot.read(self._after_power_cut(), self.metadata.directory_id)
+        except CorruptionError:
+            return None
 
     def _after_power_cut(self) -> SimulatedFilesystem:
         image = Disk()
