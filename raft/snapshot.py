@@ -19,7 +19,7 @@ SNAPSHOT_NAME = "snapshot"
 TEMPORARY_NAME = f"{SNAPSHOT_NAME}.tmp"
 MAX_CHUNK_BYTES = 2**20
 
-_MAGIC = b"RAFTSNAP"
+SNAPSHOT_MAGIC = b"RAFTSNAP"
 _HEADER = struct.Struct(f"<{PREAMBLE_BYTES}sQQQI")
 _U32 = struct.Struct("<I")
 _CHUNK = struct.Struct("<II")
@@ -36,8 +36,8 @@ class Snapshot:
     peers: tuple[Peer, ...]
 
     @staticmethod
-    def read(filesystem: Filesystem, directory_id: int) -> "Snapshot":
-        """Read the file's header and verify all of the file.
+    def read(filesystem: Filesystem, directory_id: int | None) -> "Snapshot":
+        """Read the file's header and verify all of the file; without an id, any directory's.
 
         Raises:
             UnsupportedFormatError: a later version wrote it.
@@ -47,10 +47,8 @@ class Snapshot:
         reader = SnapshotReader(filesystem)
         try:
             snapshot = reader.snapshot
-            if snapshot.directory_id != directory_id:
-                reason = (
-                    f"it belongs to directory {snapshot.directory_id:#x}, not {directory_id:#x}"
-                )
+            if directory_id not in (None, snapshot.directory_id):
+                reason = f"it belongs to directory {snapshot.directory_id:#x}, not to this one"
                 path = filesystem.path(SNAPSHOT_NAME)
                 raise CorruptionError(path, PREAMBLE_BYTES, None, reason)
             for _ in reader.chunks():
@@ -116,7 +114,7 @@ class SnapshotWriter:
         peers = encode_peers(snapshot.peers)
         header = (
             _HEADER.pack(
-                encode_preamble(_MAGIC),
+                encode_preamble(SNAPSHOT_MAGIC),
                 snapshot.directory_id,
                 snapshot.index,
                 snapshot.term,
@@ -160,7 +158,7 @@ class SnapshotWriter:
 def _read_header(file: File, path: str) -> tuple[Snapshot, int, int]:
     """Read the header: the snapshot, the offset of what follows, the crc it continues."""
     fields = file.read(0, _HEADER.size)
-    if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
+    if not has_magic(fields, SNAPSHOT_MAGIC, path) or len(fields) < _HEADER.size:
         raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
     _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
     end = _HEADER.size + peers_bytes + _U32.size
