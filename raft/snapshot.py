@@ -36,8 +36,8 @@ class Snapshot:
     peers: tuple[Peer, ...]
 
     @staticmethod
-    def read(filesystem: Filesystem, directory_id: int | None) -> "Snapshot":
-        """Read the file's header and verify all of the file; without an id, any directory's.
+    def read(filesystem: Filesystem, directory_id: int) -> "Snapshot":
+        """Read the file's header and verify all of the file.
 
         Raises:
             UnsupportedFormatError: a later version wrote it.
@@ -47,8 +47,10 @@ class Snapshot:
         reader = SnapshotReader(filesystem)
         try:
             snapshot = reader.snapshot
-            if directory_id not in (None, snapshot.directory_id):
-                reason = f"it belongs to directory {snapshot.directory_id:#x}, not to this one"
+            if snapshot.directory_id != directory_id:
+                reason = (
+                    f"it belongs to directory {snapshot.directory_id:#x}, not {directory_id:#x}"
+                )
                 path = filesystem.path(SNAPSHOT_NAME)
                 raise CorruptionError(path, PREAMBLE_BYTES, None, reason)
             for _ in reader.chunks():

@@ -30,7 +30,7 @@ from raft.peer import Peer, decode_peers
 from raft.preamble import begins_with, checksum_seed
 from raft.recovery import OLD_METADATA_NAME
 from raft.segment import segment_first_index
-from raft.snapshot import MAX_CHUNK_BYTES, SNAPSHOT_MAGIC, SNAPSHOT_NAME, Snapshot
+from raft.snapshot import MAX_CHUNK_BYTES, SNAPSHOT_MAGIC, SNAPSHOT_NAME, Snapshot, SnapshotReader
 
 _OLD_LOG = re.compile(r"\d{16}\.log", re.ASCII)
 _TEMPORARIES = ("raft_meta.tmp", "snapshot.tmp", "metadata.tmp")
@@ -149,7 +149,9 @@ def _read_snapshot(filesystem: Filesystem, directory_id: int) -> tuple[Snapshot,
     if SNAPSHOT_NAME not in filesystem.names():
         return Snapshot(directory_id, 0, 0, ()), 0
     if begins_with(filesystem, SNAPSHOT_NAME, SNAPSHOT_MAGIC):
-        return Snapshot.read(filesystem, None), 0
+        reader = SnapshotReader(filesystem)
+        reader.close()
+        return Snapshot.read(filesystem, reader.snapshot.directory_id), 0
     file = filesystem.open(SNAPSHOT_NAME)
     try:
         index, term, peers_bytes = _SNAPSHOT.unpack(file.read(0, _SNAPSHOT.size))
