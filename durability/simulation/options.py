@@ -19,7 +19,8 @@ class Options:
 
     A restart takes from 1 to `downtime_ticks_max` ticks, a partition from 1 to
     `partition_ticks_max`, a message's way from 1 to `delay_ticks_max`, or `slow_delay_ticks_max`
-    with the probability of `slow`. A node misses a tick with that of `pause`: its clock is slow.
+    with the probability of `slow`. While a node is down its disk rots with the probability of
+    `rot`, if the others can spare it. A node misses a tick with that of `pause`: its clock is slow.
     """
 
     nodes: int = 3
@@ -48,6 +49,7 @@ class Options:
     snapshot_rate: float = 0.0
     transfer_rate: float = 0.0
     membership_rate: float = 0.0
+    rot: float = 0.0
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in asdict(self).items())
@@ -103,4 +105,5 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
         snapshot_rate=sometimes(0.0, 0.05),
         transfer_rate=sometimes(0.0, 0.2) / timeout_ticks,
         membership_rate=sometimes(0.0, 0.5) / timeout_ticks,
+        rot=sometimes(0.1, 0.5),
     )
