@@ -91,10 +91,14 @@ class Cluster:
         That is so where all of them run, none has lost anything, and there are two voters more.
         """
         nodes = [member.node for other, member in self.members.items() if other != node_id]
-        return all(node is not None and node.is_complete for node in nodes) and all(
-            sum(peer.role is PeerRole.VOTER and peer.id != node_id for peer in node.peers) >= 2
-            for node in nodes
-            if node is not None
+        return (
+            len(nodes) >= 2
+            and all(node is not None and node.is_complete for node in nodes)
+            and all(
+                sum(peer.role is PeerRole.VOTER and peer.id != node_id for peer in node.peers) >= 2
+                for node in nodes
+                if node is not None
+            )
         )
 
     def leader(self) -> Node | None:
