@@ -86,7 +86,10 @@ def appends_without_a_sync(patch: pytest.MonkeyPatch) -> None:
 
 
 def votes_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Member, "_would_elect", lambda _self, _message: True)
+    def would_elect(self: Member, _: Message) -> bool:
+        return self.replica.storage.metadata.is_complete
+
+    patch.setattr(Member, "_would_elect", would_elect)
 
 
 def counts_itself_alone(patch: pytest.MonkeyPatch) -> None:
