@@ -79,7 +79,7 @@ class WrongDirectoryError(StorageError):
 
 
 class UnsupportedFormatError(StorageError):
-    """A file's format version or one of its required feature bits is not known here."""
+    """A later version has written a file, or raft.cr the directory. Nothing was changed."""
 
 
 class CorruptionError(StorageError):

@@ -3,12 +3,15 @@
 The layout is that of docs/formats.md, section 'On disk'.
 """
 
+import random
+import secrets
 import struct
 from dataclasses import dataclass
 from typing import Self
 
 from crc32c import crc32c
 
+from raft.config import Config
 from raft.errors import CorruptionError
 from raft.filesystem import Filesystem, read_all, replace_file
 from raft.preamble import PREAMBLE_BYTES, encode_preamble, has_magic
@@ -18,9 +21,17 @@ METADATA_NAME = "metadata"
 # In the place of a durable index: the log lacks entries that the node has held, or may have held.
 INCOMPLETE = 2**64 - 1
 
-_MAGIC = b"RAFTMETA"
+METADATA_MAGIC = b"RAFTMETA"
 _BODY = struct.Struct(f"<{PREAMBLE_BYTES}sQQQQBQQ")
 _CRC = struct.Struct("<I")
+
+
+def draw_directory_id(config: Config) -> int:
+    """Draw the id of a new directory: a u64, from `Config.random_seed` where one is given."""
+    if config.random_seed is None:
+        return secrets.randbits(64)
+    identity = f"{config.random_seed}/{config.group_id}/{config.node_id}"
+    return random.Random(identity).getrandbits(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class Metadata:
         """
         path = filesystem.path(METADATA_NAME)
         data = read_all(filesystem, METADATA_NAME)
-        if not has_magic(data, _MAGIC, path):
+        if not has_magic(data, METADATA_MAGIC, path):
             raise CorruptionError(path, 0, None, "this is not the beginning of a metadata file")
         if len(data) != _BODY.size + _CRC.size:
             raise CorruptionError(path, 0, None, f"it has {len(data)} bytes")
@@ -71,7 +82,7 @@ class Metadata:
     def write(self, filesystem: Filesystem) -> None:
         """Replace the file. When this returns it is durable; a crash leaves the old or the new."""
         body = _BODY.pack(
-            encode_preamble(_MAGIC),
+            encode_preamble(METADATA_MAGIC),
             self.directory_id,
             self.group_id,
             self.node_id,

@@ -8,6 +8,7 @@ import struct
 from crc32c import crc32c
 
 from raft.errors import UnsupportedFormatError
+from raft.filesystem import Filesystem
 
 FORMAT_VERSION = 2
 SUPPORTED_FEATURES = 0
@@ -45,6 +46,19 @@ def has_magic(data: bytes, magic: bytes, path: str) -> bool:
             f"{path} requires features {unknown:#x}, which this program does not know"
         )
     return bool(reserved == 0)
+
+
+def begins_with(filesystem: Filesystem, name: str, magic: bytes) -> bool:
+    """Say of a file that is there what `has_magic` says.
+
+    Raises:
+        UnsupportedFormatError: as `has_magic`.
+    """
+    file = filesystem.open(name)
+    try:
+        return has_magic(file.read(0, PREAMBLE_BYTES), magic, filesystem.path(name))
+    finally:
+        file.close()
 
 
 def checksum_seed(directory_id: int) -> int:

@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from raft.errors import CorruptionError, WrongDirectoryError
+from raft.errors import CorruptionError, UnsupportedFormatError, WrongDirectoryError
 from raft.filesystem import Filesystem, read_all
 from raft.log_entry import LogEntry
-from raft.metadata import INCOMPLETE, METADATA_NAME, Metadata
-from raft.preamble import checksum_seed
+from raft.metadata import INCOMPLETE, METADATA_MAGIC, METADATA_NAME, Metadata
+from raft.preamble import begins_with, checksum_seed
 from raft.segment import (
     RECORD_BYTES,
+    SEGMENT_MAGIC,
     Flaw,
     Segment,
     Tail,
@@ -25,7 +26,10 @@ from raft.segment import (
     segment_first_index,
     segment_name,
 )
-from raft.snapshot import SNAPSHOT_NAME, Snapshot
+from raft.snapshot import SNAPSHOT_MAGIC, SNAPSHOT_NAME, Snapshot
+
+# What a directory of raft.cr has as long as `raft.upgrade` is not done with it.
+OLD_METADATA_NAME = "raft_meta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,11 @@ def recover(
 
     Raises:
         WrongDirectoryError: it belongs to another node or group.
-        UnsupportedFormatError: a later version wrote it.
+        UnsupportedFormatError: a later version wrote it, or raft.cr. Nothing was changed.
         CorruptionError: something that was durable cannot be read, and cannot be repaired or is not
             to be. Nothing was changed.
     """
+    _refuse_other_formats(filesystem)
     _remove_temporaries(filesystem)
     names = set(filesystem.names())
     firsts = sorted(first for name in names if (first := segment_first_index(name)) is not None)
@@ -102,6 +107,20 @@ def recover(
         )
     snapshot, damage = _read_snapshot(filesystem, metadata, names, repair=repair)
     return _recover_log(filesystem, metadata, snapshot, firsts, damage, repair=repair)
+
+
+def _refuse_other_formats(filesystem: Filesystem) -> None:
+    """Look at how each file begins, before anything is changed: who wrote it may come back."""
+    names = filesystem.names()
+    if OLD_METADATA_NAME in names:
+        raise UnsupportedFormatError(
+            f"{filesystem.path()} is a directory of raft.cr, format version 1, or not wholly "
+            "upgraded; call raft.upgrade.upgrade, and open it then"
+        )
+    magics = {METADATA_NAME: METADATA_MAGIC, SNAPSHOT_NAME: SNAPSHOT_MAGIC}
+    magics |= {name: SEGMENT_MAGIC for name in names if segment_first_index(name) is not None}
+    for name in magics.keys() & set(names):
+        begins_with(filesystem, name, magics[name])
 
 
 def _read_snapshot(

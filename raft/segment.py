@@ -14,7 +14,7 @@ from raft.errors import CorruptionError
 from raft.log_entry import EntryType, LogEntry
 from raft.preamble import PREAMBLE_BYTES, checksum_seed, encode_preamble, has_magic
 
-_MAGIC = b"RAFTSEGM"
+SEGMENT_MAGIC = b"RAFTSEGM"
 _HEADER = struct.Struct(f"<{PREAMBLE_BYTES}sQQQQII")
 _CRC = struct.Struct("<I")
 _RECORD = struct.Struct("<IIQQQBI")
@@ -92,7 +92,7 @@ def segment_first_index(name: str) -> int | None:
 def encode_header(directory_id: int, before: Tail) -> bytes:
     """Encode the header of the segment that follows `before`, all of which is durable."""
     fields = _HEADER.pack(
-        encode_preamble(_MAGIC),
+        encode_preamble(SEGMENT_MAGIC),
         directory_id,
         before.index + 1,
         before.term,
@@ -203,7 +203,7 @@ class _UnreadableError(Exception):
 
 def _read_header(data: bytes, path: str, first_index: int, directory_id: int) -> tuple[Tail, int]:
     """Read where the log ended before this segment, and the durable index."""
-    known = has_magic(data, _MAGIC, path)
+    known = has_magic(data, SEGMENT_MAGIC, path)
     if len(data) < HEADER_BYTES:
         raise _UnreadableError("the file ends inside its header", torn=True)
     if not known:

@@ -19,7 +19,7 @@ SNAPSHOT_NAME = "snapshot"
 TEMPORARY_NAME = f"{SNAPSHOT_NAME}.tmp"
 MAX_CHUNK_BYTES = 2**20
 
-_MAGIC = b"RAFTSNAP"
+SNAPSHOT_MAGIC = b"RAFTSNAP"
 _HEADER = struct.Struct(f"<{PREAMBLE_BYTES}sQQQI")
 _U32 = struct.Struct("<I")
 _CHUNK = struct.Struct("<II")
@@ -116,7 +116,7 @@ class SnapshotWriter:
         peers = encode_peers(snapshot.peers)
         header = (
             _HEADER.pack(
-                encode_preamble(_MAGIC),
+                encode_preamble(SNAPSHOT_MAGIC),
                 snapshot.directory_id,
                 snapshot.index,
                 snapshot.term,
@@ -160,7 +160,7 @@ class SnapshotWriter:
 def _read_header(file: File, path: str) -> tuple[Snapshot, int, int]:
     """Read the header: the snapshot, the offset of what follows, the crc it continues."""
     fields = file.read(0, _HEADER.size)
-    if not has_magic(fields, _MAGIC, path) or len(fields) < _HEADER.size:
+    if not has_magic(fields, SNAPSHOT_MAGIC, path) or len(fields) < _HEADER.size:
         raise CorruptionError(path, 0, None, "this is not the beginning of a snapshot")
     _, directory_id, index, term, peers_bytes = _HEADER.unpack(fields)
     end = _HEADER.size + peers_bytes + _U32.size

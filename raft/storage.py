@@ -10,15 +10,13 @@ But for the log, which may run ahead with what was written, and says so (`Log.du
 """
 
 import dataclasses
-import random
-import secrets
 from collections.abc import Iterable, Sequence
 
 from raft.config import Config
 from raft.filesystem import Filesystem
 from raft.log import Log
 from raft.log_entry import LogEntry
-from raft.metadata import INCOMPLETE, Metadata
+from raft.metadata import INCOMPLETE, Metadata, draw_directory_id
 from raft.peer import Peer
 from raft.preamble import checksum_seed
 from raft.recovery import Recovered, Recovery, recover
@@ -156,11 +154,7 @@ class Storage:
 
 def _format(filesystem: Filesystem, config: Config) -> Recovered:
     """Bind a fresh directory to this node and group."""
-    if config.random_seed is None:
-        directory_id = secrets.randbits(64)
-    else:
-        identity = f"{config.random_seed}/{config.group_id}/{config.node_id}"
-        directory_id = random.Random(identity).getrandbits(64)
+    directory_id = draw_directory_id(config)
     metadata = Metadata(directory_id, config.group_id, config.node_id)
     metadata.write(filesystem)
     return Recovered(metadata, None, [], [], checksum_seed(directory_id), Recovery())

@@ -5,7 +5,8 @@ Formal: Commit(L, t, i) by a leader => term(i) = t and |{v in voters(L): durable
 is a majority of voters(L); an acknowledgement to a client is of a committed entry.
 Cost: O(voters) a commit.
 
-A voter that is down counts with its disk, and one whose snapshot covers the index counts.
+A voter that is down counts with its disk, and one whose snapshot covers the index counts. So does
+one that has lost the entry since, as long as it takes no part in elections (P20).
 """
 
 from durability.invariants.events import Acknowledged, Committed, Event
@@ -42,7 +43,7 @@ class CommitOnQuorum(Property):
                 stored = frozenset(
                     voter
                     for voter in log.voters
-                    if voter in record.nodes and record.nodes[voter].holds(index, digest)
+                    if voter in record.nodes and record.was_stored(voter, index, digest)
                 )
                 if not is_quorum(stored, log.voters):
                     return (

@@ -2,10 +2,12 @@
 
 Source: Raft paper, figures 2 and 4.
 Formal: durable term' >= term, restarts included; match'[p] >= match[p] within one leadership,
-unless p was removed and added again; next > match; a role changes to itself, to follower, or by
-follower -> pre-candidate -> candidate -> leader, follower -> candidate, candidate -> pre-candidate.
+unless p was removed and added again, or has lost its log; next > match; a role changes to itself,
+to follower, or by follower -> pre-candidate -> candidate -> leader, follower -> candidate,
+candidate -> pre-candidate.
 Cost: O(1) an event.
 
+A peer that came back with a part of its log lost holds less than it did, and the leader may say so.
 A term that was neither durable nor sent may be forgotten. Follower to candidate is what TimeoutNow
 does, and every group without pre-vote.
 """
@@ -24,7 +26,7 @@ _LEGAL = {
 
 
 class MonotonicState(Property):
-    """A peer that was removed and added again begins at match 0."""
+    """A peer that was removed and added again, or has lost its log, begins anew."""
 
     id = "P15"
     guarantee = "terms and a leader's matches only rise, and nobody leads without having stood"
@@ -36,6 +38,8 @@ class MonotonicState(Property):
     def judge(self, record: Record, event: Event) -> str | None:
         """Judge a new term, role or match against the one before."""
         match event:
+            case Started(node, lost=True):
+                self._match = {key: match for key, match in self._match.items() if key[1] != node}
             case Started(node, term, lost=False) if node in record.nodes:
                 if term < record.node(node).term:
                     return (

@@ -151,12 +151,14 @@ class Record:
 
     `digest_of` maps (index, term) to the digest of the first log that had such an entry, in which a
     leader's entries are when it sends them, durable or not;
+    `lost` holds what a node that has lost a part of its disk was before, until it is repaired;
     `committed` holds (term, digest) by index, `commit_index_of` how far the leader of each term
     has committed, `leader_of` the first leader of each term.
     """
 
     def __init__(self) -> None:
         self.nodes: dict[int, NodeRecord] = {}
+        self.lost: dict[int, NodeRecord] = {}
         self.leader_of: dict[int, int] = {}
         self.digest_of: dict[tuple[int, int], Digest] = {(0, 0): EMPTY}
         self.committed: list[tuple[int, Digest | None]] = [(0, EMPTY)]
@@ -184,6 +186,13 @@ class Record:
         """Return what is known of a node."""
         return self.nodes[node]
 
+    def was_stored(self, node: int, index: int, digest: Digest | None) -> bool:
+        """Say whether a node holds this prefix, or did before a loss that is not repaired yet."""
+        before = self.lost.get(node)
+        return self.nodes[node].holds(index, digest) or (
+            before is not None and before.holds(index, digest)
+        )
+
     def update(self, event: Event) -> None:
         """Take an event in, after the properties have judged it."""
         update = self._updates.get(type(event))
@@ -191,6 +200,8 @@ class Record:
             update(event)
 
     def _started(self, event: Started) -> None:
+        if event.lost and event.node in self.nodes:
+            self.lost.setdefault(event.node, self.nodes[event.node])
         record = NodeRecord(running=True, term=event.term, voted_for=event.voted_for)
         point = event.snapshot
         record.rebase(point, self.digest_of.get((point.index, point.term)))
@@ -198,6 +209,7 @@ class Record:
         self.nodes[event.node] = record
         for entry in event.entries:
             self.digest_of.setdefault((entry.index, entry.term), record.append(entry))
+        self._end_loss(event.node)
 
     def _stopped(self, event: Stopped) -> None:
         record = self.nodes[event.node]
@@ -216,6 +228,7 @@ class Record:
         record.rebase(point, self.digest_of.get((point.index, point.term)))
         record.commit_index = max(record.commit_index, point.index)
         record.last_applied = max(record.last_applied, point.index)
+        self._end_loss(event.node)
 
     def _truncated(self, event: Truncated) -> None:
         self.nodes[event.node].truncate(event.first_index)
@@ -224,6 +237,7 @@ class Record:
         entry = event.entry
         digest = self.nodes[event.node].append(entry)
         self.digest_of.setdefault((entry.index, entry.term), digest)
+        self._end_loss(event.node)
 
     def _role_changed(self, event: RoleChanged) -> None:
         self.nodes[event.node].role = event.role
@@ -237,6 +251,21 @@ class Record:
             self.commit_index_of[record.term] = event.index
         for index in range(self.committed_index + 1, event.index + 1):
             self.committed.append((record.term_at(index) or 0, record.digest(index)))
+        self._end_loss(event.node)
+
+    def _end_loss(self, node: int) -> None:
+        """Take a node for repaired if it has again all that it had and that was ever committed.
+
+        Who knows an entry of a later term than it was in then to be committed has that: the leader
+        of that term had it.
+        """
+        before = self.lost.get(node)
+        if before is not None:
+            log = self.nodes[node]
+            is_back = log.holds(before.last_index, before.digest(before.last_index))
+            is_later = (log.term_at(log.commit_index) or 0) > before.term
+            if is_back or is_later or log.commit_index >= before.last_index:
+                del self.lost[node]
 
     def _applied(self, event: Applied) -> None:
         self.nodes[event.node].last_applied = event.index

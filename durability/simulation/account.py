@@ -53,15 +53,15 @@ class StateWitness(Protocol):
 class Account:
     """The events of one node id, on one disk, through all lives of its process.
 
-    Call `start` when a process has opened the directory, `call` before each call of the node and
-    `tell` after it, `stop` when the process is no more. The order of events within a call is that
-    of `durability.invariants.events`.
+    `durable` is what a power cut would leave. Call `start` when a process has opened the directory,
+    `call` before each call of the node and `tell` after it, `stop` when the process is no more. The
+    order of events within a call is that of `durability.invariants.events`.
     """
 
     def __init__(self, node_id: int, disk: Disk, observe: Observe) -> None:
         self._node_id = node_id
         self._observe = observe
-        self._durable = DurableState(disk)
+        self.durable = DurableState(disk)
         self._witness: StateWitness | None = None
         self._told_vote: tuple[int, int | None] = (0, None)
         self._told_commit_index = 0
@@ -70,8 +70,8 @@ class Account:
     def start(self, node: Node, state_witness: StateWitness, *, lost: bool = False) -> None:
         """Tell that a process runs on what it has recovered; `lost` as in `Started`."""
         self._witness = state_witness
-        self._durable.take_changes()
-        metadata = self._durable.metadata
+        self.durable.take_changes()
+        metadata = self.durable.metadata
         assert metadata is not None
         self._told_vote = (metadata.current_term, metadata.voted_for)
         self._told_commit_index = node.commit_index
@@ -81,8 +81,8 @@ class Account:
                 self._node_id,
                 metadata.current_term,
                 metadata.voted_for,
-                _point(self._durable.snapshot),
-                tuple(self._durable.entries),
+                _point(self.durable.snapshot),
+                tuple(self.durable.entries),
                 node.peers,
                 lost,
             )
@@ -92,7 +92,7 @@ class Account:
     def stop(self, *, is_power_cut: bool) -> None:
         """Tell that the process has ended; after a power cut the disk is looked at anew."""
         if is_power_cut:
-            self._durable.look()
+            self.durable.look()
         if self._witness is not None:
             self._witness = None
             self._observe(Stopped(self._node_id))
@@ -140,7 +140,7 @@ class Account:
         It stands for what is committed, and that is told later.
         """
         own_snapshot = None
-        for change in self._durable.take_changes():
+        for change in self.durable.take_changes():
             if change.metadata is not None:
                 self._tell_vote(change.metadata)
             if change.snapshot is not None:

@@ -90,7 +90,18 @@ class Restart:
     node: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rot:
+    """Flip a bit on the disk of a node that is down, in what was known to be durable.
+
+    `bit` is its number there, modulo how many there are.
+    """
+
+    node: int
+    bit: int
+
+
 Request = Propose | Read | TakeSnapshot | Transfer | AddLearner | RemovePeer
 """What is asked of a running node from outside."""
 
-Action = Tick | Deliver | Crash | Restart | Request
+Action = Tick | Deliver | Crash | Restart | Rot | Request

@@ -21,6 +21,7 @@ from durability.simulation.action import (
     RemovePeer,
     Request,
     Restart,
+    Rot,
     TakeSnapshot,
     Tick,
     Transfer,
@@ -84,6 +85,22 @@ class Cluster:
         """Return the ids of the nodes that are up."""
         return [node_id for node_id, member in self.members.items() if member.node is not None]
 
+    def can_spare(self, node_id: int) -> bool:
+        """Say whether the others hold together all that was committed, and can elect without it.
+
+        That is so where all of them run, none has lost anything, and there are two voters more.
+        """
+        nodes = [member.node for other, member in self.members.items() if other != node_id]
+        return (
+            len(nodes) >= 2
+            and all(node is not None and node.is_complete for node in nodes)
+            and all(
+                sum(peer.role is PeerRole.VOTER and peer.id != node_id for peer in node.peers) >= 2
+                for node in nodes
+                if node is not None
+            )
+        )
+
     def leader(self) -> Node | None:
         """Return the leader of the latest term among the running nodes."""
         return max(self.leaders(), key=lambda node: node.current_term, default=None)
@@ -109,6 +126,8 @@ class Cluster:
                 self._deliver((sender, receiver, ordinal), again=again)
             case Crash() | Restart():
                 self._crash_or_restart(action)
+            case Rot(node, bit):
+                self.members[node].rot(bit)
             case _:
                 self._request(action)
 
@@ -126,6 +145,8 @@ class Cluster:
             snapshot_threshold_entries=options.snapshot_threshold_entries,
             random_seed=self._seed % 2**64,
             pre_vote=options.pre_vote,
+            # Not where nothing rots: there a repair would hide that something was lost.
+            repair_from_peers=options.rot > 0,
         )
         member = self.members[node_id] = Member(config, self._observe)
         member.start()

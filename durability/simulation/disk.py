@@ -65,6 +65,14 @@ class Disk:
         self._operations_left -= 1
         return self._operations_left >= 0
 
+    def flip(self, name: str, bit: int) -> None:
+        """Flip a bit of what is synced in a file; `bit` counts from its beginning."""
+        content = self.synced[name]
+        for data in (content.written, synced := bytearray(content.synced)):
+            data[bit // 8] ^= 1 << bit % 8
+        content.synced = bytes(synced)
+        content.generation += 1
+
     def synced_now(self) -> None:
         """Tell that something has just become durable."""
         if self.on_sync is not None:

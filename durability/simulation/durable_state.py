@@ -1,21 +1,27 @@
 """What a power cut would leave of a node right now, read from its disk and not from the node.
 
 The invariants judge what a node says by this. Looking after an append costs what was appended;
-looking after anything else (a new segment, a truncation, a snapshot) costs the log's length. The
-layouts are those of docs/formats.md.
+looking after anything else (a new segment, a truncation, a snapshot) costs the log's length. What
+has rotted is not there: the log ends before it, and a snapshot is none. The layouts are those of
+docs/formats.md.
 """
 
+import struct
 from dataclasses import dataclass
 
+from crc32c import crc32c
+
 from durability.simulation.disk import Content, Disk, SimulatedFilesystem
-from raft.errors import TruncatedError
+from raft.errors import CorruptionError, DecodeError
 from raft.log_entry import LogEntry
 from raft.metadata import METADATA_NAME, Metadata
-from raft.segment import HEADER_BYTES, RECORD_BYTES, segment_first_index
+from raft.preamble import PREAMBLE_BYTES, checksum_seed
+from raft.segment import HEADER_BYTES, RECORD_BYTES, read_segment, segment_first_index
 from raft.snapshot import SNAPSHOT_NAME, Snapshot
 
-# A record is fields of its own and then an entry as on the wire.
+# A record is fields of its own, a crc first, and then an entry as on the wire.
 _ENTRY_OFFSET = RECORD_BYTES - len(LogEntry(0, 0).encode())
+_CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,42 @@ class DurableState:
     def snapshot_index(self) -> int:
         """The index of the last entry that the snapshot stands for, 0 without one."""
         return self.snapshot.index if self.snapshot else 0
+
+    def known_durable(self) -> list[tuple[str, range]]:
+        """Say which bytes of which files were known to be durable when something was written later.
+
+        If one of them changes the node can tell; of the last batch it cannot (docs/formats.md). How
+        the files begin is left out, since another version is not looked into, and so is the
+        metadata, without which there is no node.
+        """
+        found = []
+        known = self._claims()
+        for name, content in sorted(self._disk.synced.items()):
+            first_index = segment_first_index(name)
+            if name == SNAPSHOT_NAME:
+                found.append((name, range(PREAMBLE_BYTES, len(content.synced))))
+            elif first_index is not None and first_index <= known:
+                end = HEADER_BYTES
+                for _ in range(first_index, known + 1):
+                    if end + RECORD_BYTES > len(content.synced):
+                        break
+                    _, end = LogEntry.decode_from(content.synced, end + _ENTRY_OFFSET)
+                found.append((name, range(PREAMBLE_BYTES, end)))
+        return found
+
+    def _claims(self) -> int:
+        """Return the largest index that the files say is durable."""
+        assert self.metadata is not None
+        claims = [self.snapshot_index]
+        if self.metadata.is_complete:
+            claims.append(self.metadata.durable_index)
+        for name, content in self._disk.synced.items():
+            first_index = segment_first_index(name)
+            if first_index is not None:
+                directory_id = self.metadata.directory_id
+                segment = read_segment(content.synced, name, first_index, directory_id, None)
+                claims.append(segment.durable_index)
+        return max(claims)
 
     def take_changes(self) -> list[Change]:
         """Hand over what became durable since the last call, in order."""
@@ -118,20 +160,31 @@ class DurableState:
         return [entry for entry in entries if entry.index > self.snapshot_index]
 
     def _read_on(self, content: Content) -> list[LogEntry]:
-        """Read the complete records from `_end` on, and move it behind them."""
+        """Read the complete and intact records from `_end` on, and move it behind them."""
         entries = []
         data = content.synced
         while self._end + RECORD_BYTES <= len(data):
             try:
-                entry, self._end = LogEntry.decode_from(data, self._end + _ENTRY_OFFSET)
-            except TruncatedError:
+                entry, end = LogEntry.decode_from(data, self._end + _ENTRY_OFFSET)
+            except DecodeError:
+                break
+            checked = data[self._end + _CRC.size : end]
+            if _CRC.unpack_from(data, self._end) != (crc32c(checked, self._seed()),):
                 break
             entries.append(entry)
+            self._end = end
         return entries
 
-    def _read_snapshot(self) -> Snapshot:
+    def _seed(self) -> int:
         assert self.metadata is not None
-        return Snapshot.read(self._after_power_cut(), self.metadata.directory_id)
+        return checksum_seed(self.metadata.directory_id)
+
+    def _read_snapshot(self) -> Snapshot | None:
+        assert self.metadata is not None
+        try:
+            return Snapshot.read(self._after_power_cut(), self.metadata.directory_id)
+        except CorruptionError:
+            return None
 
     def _after_power_cut(self) -> SimulatedFilesystem:
         image = Disk()

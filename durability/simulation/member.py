@@ -27,6 +27,7 @@ class Member:
         self.failures: list[Violation] = []
         self._account = Account(config.node_id, self.disk, observe)
         self._is_power_cut = False
+        self._has_lost = False
 
     def start(self) -> None:
         """Start a process on the disk, and let it recover."""
@@ -40,7 +41,8 @@ class Member:
             self._fail("a node opens what it left behind", error)
             return
         self.node = node
-        self._account.start(node, witness)
+        self._account.start(node, witness, lost=self._has_lost)
+        self._has_lost = False
 
     def crash(self, *, power_cut: bool) -> None:
         """End the process; what the disk keeps is the kind of crash's to say."""
@@ -50,6 +52,20 @@ class Member:
             self.disk.kill()
         self.node = None
         self._account.stop(is_power_cut=power_cut)
+
+    def rot(self, bit: int) -> None:
+        """Flip a bit of what was known to be durable, if it is down and there is something."""
+        places = self._account.durable.known_durable() if self.node is None else []
+        bits = 8 * sum(len(place) for _, place in places)
+        if bits == 0:
+            return
+        bit %= bits
+        for name, place in places:
+            if bit < 8 * len(place):
+                self.disk.flip(name, 8 * place.start + bit)
+                self._has_lost = True
+                return
+            bit -= 8 * len(place)
 
     def crash_later(self, operations: int, *, power_cut: bool) -> None:
         """End the process inside its disk operation after so many more."""

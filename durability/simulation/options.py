@@ -7,7 +7,7 @@ about it.
 """
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 Faults = Literal["swarm", "gentle", "none"]
@@ -19,7 +19,8 @@ class Options:
 
     A restart takes from 1 to `downtime_ticks_max` ticks, a partition from 1 to
     `partition_ticks_max`, a message's way from 1 to `delay_ticks_max`, or `slow_delay_ticks_max`
-    with the probability of `slow`. A node misses a tick with that of `pause`: its clock is slow.
+    with the probability of `slow`. While a node is down its disk rots with the probability of
+    `rot`, if the others can spare it. A node misses a tick with that of `pause`: its clock is slow.
     """
 
     nodes: int = 3
@@ -48,6 +49,7 @@ class Options:
     snapshot_rate: float = 0.0
     transfer_rate: float = 0.0
     membership_rate: float = 0.0
+    rot: float = 0.0
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in asdict(self).items())
@@ -76,7 +78,7 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
         return draw.uniform(least, most) if draw.random() < 0.6 else 0.0
 
     timeout_ticks = draw.choice((3, 4, 6, 10))
-    return Options(
+    options = Options(
         nodes=nodes,
         election_timeout_ticks_min=timeout_ticks,
         election_timeout_ticks_max=2 * timeout_ticks,
@@ -104,3 +106,6 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
         transfer_rate=sometimes(0.0, 0.2) / timeout_ticks,
         membership_rate=sometimes(0.0, 0.5) / timeout_ticks,
     )
+    # Who has lost something does not vote until it is repaired, and a newcomer until it has caught
+    # up: a group that grows or shrinks around both may be left without a quorum, as it must.
+    return options if options.membership_rate else replace(options, rot=sometimes(0.1, 0.5))

@@ -1,7 +1,7 @@
 """The schedule of one run: which action comes next, drawn from the seed.
 
-Each source of chance - network, workload, faults, clocks - has a generator of its own, so that a
-change in one does not shift the others.
+Each source of chance - network, workload, faults, rot, clocks - has a generator of its own, so that
+a change in one does not shift the others.
 """
 
 import random
@@ -15,6 +15,7 @@ from durability.simulation.action import (
     Propose,
     RemovePeer,
     Restart,
+    Rot,
     TakeSnapshot,
     Tick,
     Transfer,
@@ -25,6 +26,7 @@ from durability.simulation.options import Options
 from durability.simulation.workload import Workload
 
 _SETTLE_TIMEOUTS = 12
+_SETTLE_TICKS_MIN = 150  # a snapshot takes a tick or two a chunk, however short the timeouts are
 _OPERATIONS_MAX = 12
 
 
@@ -38,6 +40,7 @@ class Schedule:
         self._network = Network(options, seed)
         self._workload = Workload(options, seed)
         self._faults = random.Random(f"faults/{seed}")
+        self._decay = random.Random(f"decay/{seed}")
         self._clocks = random.Random(f"clocks/{seed}")
         self._restart_ticks: dict[int, int] = {}
         self._heal_tick: int | None = None
@@ -58,7 +61,7 @@ class Schedule:
         for node_id, member in self._cluster.members.items():
             member.disk.interrupt_after(None)
             yield Restart(node_id)
-        ticks = _SETTLE_TIMEOUTS * self._options.election_timeout_ticks_max
+        ticks = self._settle_ticks()
         for left in range(ticks, 0, -1):
             self.tick += 1
             yield from self._arrivals()
@@ -72,8 +75,11 @@ class Schedule:
         """Say which nodes must have agreed after a settlement, and how many ticks it took."""
         leader = self._cluster.leader()
         members = [peer.id for peer in leader.peers] if leader else self._cluster.running()
-        ticks = _SETTLE_TIMEOUTS * self._options.election_timeout_ticks_max
-        return frozenset(members), ticks
+        return frozenset(members), self._settle_ticks()
+
+    def _settle_ticks(self) -> int:
+        timeouts = _SETTLE_TIMEOUTS * self._options.election_timeout_ticks_max
+        return max(timeouts, _SETTLE_TICKS_MIN)
 
     def _arrivals(self) -> Iterator[Action]:
         while True:
@@ -104,6 +110,10 @@ class Schedule:
                 due = self._restart_ticks.setdefault(node_id, self.tick + self._draw_downtime())
                 if due <= self.tick:
                     del self._restart_ticks[node_id]
+                    if self._decay.random() < self._options.rot and self._cluster.can_spare(
+                        node_id
+                    ):
+                        yield Rot(node_id, self._decay.getrandbits(32))
                     yield Restart(node_id)
 
     def _draw_downtime(self) -> int:

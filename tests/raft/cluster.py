@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 
 from raft.config import Config
 from raft.effects import Effect, ReadAborted, ReadReady, SendMessage
+from raft.filesystem import Filesystem
 from raft.message import Message, MessageType
 from raft.node import Node
 from raft.peer import Peer, PeerRole
 from tests.raft.disks import Disk, MemoryFilesystem
 from tests.raft.journal import Journal
+from tests.raft.watch import Watch, WatchedNode
 
 BASE = Config(
     node_id=1,
@@ -32,10 +34,14 @@ class Envelope:
 
 
 class Cluster:
-    """Nodes 1 to `voters` vote, those after them learn. Nothing moves but by the methods."""
+    """Nodes 1 to `voters` vote, those after them learn. Nothing moves but by the methods.
+
+    The invariants watch all that the nodes do (`tests.raft.watch`).
+    """
 
     def __init__(self, voters: int = 3, learners: int = 0, **settings: object) -> None:
         self.config = dataclasses.replace(BASE, **settings)  # type: ignore[arg-type]  # any field
+        self.watch = Watch(self.config)
         self.disks: dict[int, Disk] = {}
         self.nodes: dict[int, Node] = {}
         self.journals: dict[int, Journal] = {}
@@ -59,19 +65,29 @@ class Cluster:
         self.journals[node_id] = Journal()
         self.effects.setdefault(node_id, [])
         config = dataclasses.replace(self.config, node_id=node_id)
-        node = Node(config, self.journals[node_id], MemoryFilesystem(disk))
+        self._end(node_id)
+        filesystem = self.filesystem(node_id, disk)
+        node = self.watch.open(config, self.journals[node_id], disk, filesystem)
         self.nodes[node_id] = node
         return node
 
+    def filesystem(self, _node_id: int, disk: Disk) -> Filesystem:
+        """What a node sees of its disk."""
+        return MemoryFilesystem(disk)
+
     def kill(self, node_id: int) -> None:
         """What it has written stays; what is on its way to it is lost."""
-        del self.nodes[node_id]
-        self.network = deque(one for one in self.network if one.receiver != node_id)
+        self._end(node_id)
 
     def cut_power(self, node_id: int) -> None:
         """Only what it has synced stays."""
-        self.kill(node_id)
-        self.disks[node_id] = Disk.of(self.disks[node_id].after_power_cut())
+        self.disks[node_id].cut_power()
+        self._end(node_id, is_power_cut=True)
+
+    def _end(self, node_id: int, *, is_power_cut: bool = False) -> None:
+        if self.nodes.pop(node_id, None) is not None:
+            self.watch.stop(node_id, is_power_cut=is_power_cut)
+            self.network = deque(one for one in self.network if one.receiver != node_id)
 
     def restart(self, node_id: int) -> Node:
         if node_id in self.nodes:
@@ -159,9 +175,8 @@ class Cluster:
     def elect(self, node_id: int) -> Node:
         """Let time pass on one node until it leads; the others hear no leader meanwhile."""
         for other in self.nodes.values():
-            for _ in range(self.config.election_timeout_ticks_min):
-                if other.node_id != node_id and not other.is_leader:
-                    other._member.election._ticks_since_leader += 1
+            if other.node_id != node_id and not other.is_leader:
+                self.forget_leader(other.node_id)
         node = self.nodes[node_id]
         for _ in range(3 * self.config.election_timeout_ticks_max):
             if not node.is_leader:
@@ -169,6 +184,12 @@ class Cluster:
         assert node.is_leader, (node.role, node.dropped_messages)
         self.settle()
         return node
+
+    def forget_leader(self, node_id: int) -> None:
+        """Let so much time pass on a node that it takes the leader for lost."""
+        node = self.nodes[node_id]
+        assert isinstance(node, WatchedNode)
+        node.forget_leader(self.config.election_timeout_ticks_min)
 
     def propose(self, *commands: bytes) -> None:
         for command in commands:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from raft.config import Config
 from raft.filesystem import Filesystem
@@ -27,15 +27,21 @@ _SIZE = struct.Struct("<I")
 
 
 class Journal:
-    """The commands in the order applied, each with its index in `indexes` if applied here."""
+    """The commands in the order applied, each with its index in `indexes` if applied here.
+
+    `on_apply` is told each index, `on_restore` that another state was taken over.
+    """
 
     def __init__(self) -> None:
         self.commands: list[bytes] = []
         self.indexes: list[int] = []
+        self.on_apply: Callable[[int], None] = lambda _: None
+        self.on_restore: Callable[[], None] = lambda: None
 
     def apply(self, index: int, command: bytes) -> int:
         self.commands.append(command)
         self.indexes.append(index)
+        self.on_apply(index)
         return len(self.commands)
 
     def snapshot(self) -> Iterable[bytes]:
@@ -52,6 +58,7 @@ class Journal:
             offset += _SIZE.size
             self.commands.append(data[offset : offset + size])
             offset += size
+        self.on_restore()
 
 
 def open_node(filesystem: Filesystem | str, config: Config = CONFIG) -> tuple[Node, Journal]:

@@ -324,7 +324,7 @@ def test_d41_a_node_that_is_removed_and_added_again_does_not_vote_twice() -> Non
     cluster = Cluster()
     cluster.elect(1)
     vote = Message(7, MessageType.REQUEST_VOTE, 2, 9, last_log_index=9, last_log_term=9)
-    cluster.nodes[3]._member.election._ticks_since_leader = 99
+    cluster.forget_leader(3)
     cluster.deliver(Envelope(2, 3, vote))
     granted = cluster.sent[-1].message.success
     for index, peers in ((3, cluster.peers[:2]), (4, cluster.peers)):

@@ -7,6 +7,7 @@ send must stand on what a power cut at that very moment would leave of its disk.
 import dataclasses
 
 from raft.effects import SendMessage
+from raft.filesystem import Filesystem
 from raft.message import Message, MessageType
 from raft.metadata import Metadata
 from raft.node import Node
@@ -22,15 +23,8 @@ class WatchedCluster(Cluster):
         self.checked: set[MessageType] = set()
         super().__init__(voters, learners, **settings)
 
-    def start(self, node_id: int) -> Node:
-        disk = self.disks.setdefault(node_id, Disk())
-        self.journals[node_id] = Journal()
-        self.effects.setdefault(node_id, [])
-        config = dataclasses.replace(self.config, node_id=node_id)
-        filesystem = WatchedFilesystem(MemoryFilesystem(disk), lambda _: self.check(node_id))
-        self.nodes.pop(node_id, None)
-        self.nodes[node_id] = Node(config, self.journals[node_id], filesystem)
-        return self.nodes[node_id]
+    def filesystem(self, node_id: int, disk: Disk) -> Filesystem:
+        return WatchedFilesystem(MemoryFilesystem(disk), lambda _: self.check(node_id))
 
     def collect(self, node_id: int) -> None:
         self.check(node_id)

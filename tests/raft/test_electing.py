@@ -225,7 +225,7 @@ def test_d14_a_stranger_is_refused_its_vote_and_raises_no_term(
     cluster = Cluster()
     cluster.elect(1)
     cluster.tick(times=3)
-    cluster.nodes[node_id]._member.election._ticks_since_leader = 99
+    cluster.forget_leader(node_id)
     request = Message(7, kind, 9, 50, last_log_index=99, last_log_term=49)
     cluster.deliver(Envelope(9, node_id, request))
     answer = cluster.sent[-1]

@@ -92,7 +92,7 @@ def test_d27_a_term_is_durable_before_it_is_used() -> None:
         (9, Message(7, MessageType.APPEND_ENTRIES_RESPONSE, 2, 9)),
         (11, Message(7, MessageType.PRE_VOTE_RESPONSE, 2, 11)),
     ):
-        cluster.nodes[3]._member.election._ticks_since_leader = 99
+        cluster.forget_leader(3)
         cluster.deliver(Envelope(message.sender, 3, message))
         assert cluster.nodes[3].current_term == term
         cluster.cut_power(3)

@@ -36,6 +36,12 @@ def rot(cluster: Cluster, name: str, offset: int = -1) -> None:
     cluster.disks[3] = Disk.of({**files, name: bytes(data)})
 
 
+def remove(cluster: Cluster, *names: str) -> None:
+    """Lose files of node 3."""
+    files = cluster.disks[3].after_kill()
+    cluster.disks[3] = Disk.of({name: files[name] for name in files.keys() - set(names)})
+
+
 def segments(cluster: Cluster) -> list[str]:
     return sorted(name for name in cluster.disks[3].names if name.endswith(".segment"))
 
@@ -43,7 +49,7 @@ def segments(cluster: Cluster) -> list[str]:
 def ask(cluster: Cluster, kind: MessageType, term: int) -> bool:
     """Ask node 3, as node 2, for its vote; the log it is asked for ends with entry 1."""
     request = Message(7, kind, 2, term, last_log_index=99, last_log_term=term)
-    cluster.nodes[3]._member.election._ticks_since_leader = 99
+    cluster.forget_leader(3)
     cluster.deliver(Envelope(2, 3, request))
     return cluster.sent[-1].message.success
 
@@ -69,10 +75,9 @@ def test_d44_it_votes_for_nobody_until_a_leader_has_repaired_it(where: str) -> N
         cluster.kill(3)
         rot(cluster, "snapshot")
     elif where == "gone":
-        del cluster.disks[3].names[segments(cluster)[1]]
+        remove(cluster, segments(cluster)[1])
     elif where == "empty":
-        for name in segments(cluster):
-            del cluster.disks[3].names[name]
+        remove(cluster, *segments(cluster))
     else:
         rot(cluster, segments(cluster)[{"first": 0, "middle": 1, "last": -1}[where]])
     cluster.cut = {(1, 3), (3, 1)}

@@ -1,12 +1,12 @@
 """The leader's disk and the others' work at the same time: a proposal is sent, then synced."""
 
-import dataclasses
 from collections import defaultdict
 
 import pytest
 
 from raft.effects import Applied, SendMessage
 from raft.errors import DiskError
+from raft.filesystem import Filesystem
 from raft.message import MessageType
 from raft.metadata import Metadata
 from raft.node import Node
@@ -24,18 +24,13 @@ class CountedCluster(Cluster):
         self.failing: set[tuple[int, str]] = set()
         super().__init__(voters, learners, **settings)
 
-    def start(self, node_id: int) -> Node:
+    def filesystem(self, node_id: int, disk: Disk) -> Filesystem:
         def watch(operation: Operation) -> None:
             if (node_id, operation.verb) in self.failing:
                 raise DiskError(f"cannot {operation.verb}")
             self.operations[node_id].append(operation)
 
-        super().start(node_id)
-        filesystem = WatchedFilesystem(MemoryFilesystem(self.disks[node_id]), watch)
-        config = dataclasses.replace(self.config, node_id=node_id)
-        self.journals[node_id] = Journal()
-        self.nodes[node_id] = Node(config, self.journals[node_id], filesystem)
-        return self.nodes[node_id]
+        return WatchedFilesystem(MemoryFilesystem(disk), watch)
 
     def take_verbs(self, node_id: int) -> list[str]:
         verbs = [operation.verb for operation in self.operations[node_id]]

@@ -130,6 +130,12 @@ ELECTION_CONTROLS = {
         [Appended(1, configuration(2, 3, 1, 3)), Progress(1, 2, 0, 4)],
         [Progress(1, 2, 1, 3)],
     ),
+    "P15 a match that falls; a peer that has lost its log begins at 0": Control(
+        MonotonicState,
+        [*committed_by_first_leader(), Progress(1, 2, 2, 3), Stopped(2)],
+        [started(2, FOUNDATION, lost=True), Progress(1, 2, 1, 2)],
+        [started(2, FOUNDATION, command(2, 2), term=2), Progress(1, 2, 1, 2)],
+    ),
     "P15 sending what the peer has": Control(
         MonotonicState, group(), [Progress(1, 2, 3, 4)], [Progress(1, 2, 3, 3)]
     ),

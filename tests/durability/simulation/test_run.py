@@ -14,6 +14,7 @@ from raft.effects import ReadReady
 from raft.follower import Follower
 from raft.leader import Leader
 from raft.member import Member
+from raft.message import Message
 from raft.storage import Storage
 
 SEEDS = 20
@@ -85,7 +86,10 @@ def appends_without_a_sync(patch: pytest.MonkeyPatch) -> None:
 
 
 def votes_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Member, "_would_elect", lambda _self, _message: True)
+    def would_elect(self: Member, _: Message) -> bool:
+        return self.replica.storage.metadata.is_complete
+
+    patch.setattr(Member, "_would_elect", would_elect)
 
 
 def counts_itself_alone(patch: pytest.MonkeyPatch) -> None:
@@ -104,10 +108,29 @@ def reads_without_asking(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Leader, "read", read)
 
 
+def votes_though_it_has_lost_entries(patch: pytest.MonkeyPatch) -> None:
+    def would_elect(self: Member, message: Message) -> bool:
+        log = self.replica.log
+        last = (message.last_log_term, message.last_log_index)
+        return last >= (log.last_term, log.last_index)
+
+    patch.setattr(Member, "_would_elect", would_elect)
+
+
+def counts_before_it_has_synced(patch: pytest.MonkeyPatch) -> None:
+    def sync(self: Leader) -> None:
+        self.replication.stored(self._replica.log.last_index)
+        self._commit()
+
+    patch.setattr(Leader, "sync", sync)
+
+
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "a vote is not stored": (forgets_its_vote, {"P7", "P8", "P9"}),
     "an entry is not synced": (appends_without_a_sync, {"P8", "P9", "P10"}),
     "any log is good enough for a vote": (votes_for_a_shorter_log, {"P4", "P5", "P6"}),
+    "a leader counts what it has not synced": (counts_before_it_has_synced, {"P6", "P10"}),
+    "who has lost entries votes (D44)": (votes_though_it_has_lost_entries, {"P20"}),
     "the leader counts itself alone": (counts_itself_alone, {"P10"}),
     "a pre-vote is granted at any time": (grants_pre_votes_though_a_leader_is_heard, {"P22"}),
     "a read asks nobody": (reads_without_asking, {"P13"}),
