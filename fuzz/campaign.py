@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,16 +34,18 @@ _EXECUTIONS: Final = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.
 _INSTRUMENTED: Final = re.compile(r"^INFO: Instrumenting (\S+)", re.MULTILINE)
 
 
-def environment(package_root: Path | None = None) -> dict[str, str]:
+def environment(package_root: Path | None = None, temporary: str | None = None) -> dict[str, str]:
     """Return the environment of a process that imports this project, wherever it is started.
 
-    The package under test is taken from `package_root`, if given.
+    The package under test is taken from `package_root`, if given. What the process leaves behind,
+    since libFuzzer ends it without ceremony, is below `temporary`.
     """
     roots = [PROJECT] if package_root is None else [package_root, PROJECT]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, roots)),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **({} if temporary is None else {"TMPDIR": temporary}),
     }
 
 
@@ -136,7 +138,7 @@ def fuzz(
                 str(new_inputs),
                 *map(str, seeds),
             ],
-            package_root,
+            environment(package_root, scratch),
             None if limits.seconds is None else limits.seconds + _GRACE_S,
         )
         run = _read_run(target, log, report.read_bytes(), cpu_s, package_root or PROJECT)
@@ -164,7 +166,9 @@ def merge(target: str, result: Path, inputs: Path) -> None:
             f"-artifact_prefix={scratch}/",
         ]
         status, log, _ = _execute(
-            [target, "default", str(report), "20", *flags, str(result), str(inputs)], None, _GRACE_S
+            [target, "default", str(report), "20", *flags, str(result), str(inputs)],
+            environment(temporary=scratch),
+            _GRACE_S,
         )
     if status:
         raise InconclusiveError(f"the merging process exited with {status}: {log[-2000:]}")
@@ -178,7 +182,7 @@ def _require_atheris() -> None:
 
 
 def _execute(
-    arguments: Sequence[str], package_root: Path | None, timeout_s: float | None
+    arguments: Sequence[str], environ: Mapping[str, str], timeout_s: float | None
 ) -> tuple[int, str, float]:
     """Run the engine; return its exit status, what it printed, and the CPU time it took."""
     with tempfile.TemporaryFile() as output:
@@ -186,7 +190,7 @@ def _execute(
         try:
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "fuzz.engine", *arguments],
-                env=environment(package_root),
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

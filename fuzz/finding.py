@@ -22,14 +22,14 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Name an error by its type and its innermost frame inside of this project."""
+        """Name an error by its type, or the law's name, and its innermost frame in this project."""
         place = ""
         for frame in traceback.extract_tb(error.__traceback__):
             parts = frame.filename.split(os.sep)
             packages = [number for number, part in enumerate(parts) if part in _PACKAGES]
             if packages:
                 place = f"{'/'.join(parts[packages[-1] :])}:{frame.lineno} in {frame.name}"
-        return cls(type(error).__name__, place)
+        return cls(getattr(error, "kind", "") or type(error).__name__, place)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
