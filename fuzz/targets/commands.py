@@ -10,6 +10,7 @@ applied too: to a state that holds something, with these laws beside those of an
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -105,6 +106,9 @@ def _check_restored(example: _Example, snapshot: bytes) -> None:
     except DecodeError:
         return
     state = _state(machine)
+    with suppress(DecodeError):
+        machine.restore(iter((snapshot, b"\0")))
+        raise BrokenLawError("a snapshot that is followed by a byte was restored")
     _check_cuts(example, snapshot, state)
     _check_cuts(example, state, state)
 
