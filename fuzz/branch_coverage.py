@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from durability.errors import InconclusiveError, MechanismError
 from fuzz.campaign import PROJECT, environment
-from fuzz.errors import InconclusiveError, MissingToolError
 from fuzz.targets import TARGETS
 
 _WRITERS: Final = ("encode", "write", "_split")
@@ -33,11 +33,11 @@ def measure(target: str, corpus: Sequence[str]) -> list[ModuleCoverage]:
     `corpus` are the options of `raft-fuzz replay` that say where the inputs are.
 
     Raises:
-        MissingToolError: coverage.py is not installed.
+        MechanismError: coverage.py is not installed.
         InconclusiveError: the replay failed.
     """
     if find_spec("coverage") is None:
-        raise MissingToolError("this needs coverage.py: pip install 'raft-durability[test]'")
+        raise MechanismError("this needs coverage.py: pip install 'raft-durability[test]'")
     with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
         data, report = str(Path(scratch, "data")), Path(scratch, "report.json")
         include = ",".join(str(PROJECT / _path(module)) for module in TARGETS[target].modules)

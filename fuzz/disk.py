@@ -5,7 +5,6 @@ from typing import Final, NoReturn
 
 from raft.errors import DirectoryLockedError
 
-
 _READ_BYTES_MAX: Final = 2**20
 """A chunk of a snapshot: the most that may be asked for without a look at the file's size."""
 

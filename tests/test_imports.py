@@ -33,6 +33,7 @@ FUZZ_MAY_IMPORT = {
     "durability.simulation": "the cluster that node_steps drives",
     "durability.targets": "what reads a TOML target is fuzzed",
     "durability.trace": "what reads a trace is fuzzed",
+    "durability.campaign": "its processes do the work of several targets",
     "durability.errors": "the errors of both, and what they say to the shell",
     "durability.report": "raft-fuzz reports as every command does",
 }

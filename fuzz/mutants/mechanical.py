@@ -65,13 +65,17 @@ class Mutant:
 
 @dataclass(frozen=True)
 class _Site:
-    """A field of a node that is to have another value; `shown` is the code around to show of it."""
+    """A field of a node that is to have another value.
+
+    `shown` is the code around that tells it, before and after; `dropped` what is gone without that.
+    """
 
     place: str
     node: ast.AST
     field: str
     value: Any
     shown: ast.AST
+    dropped: bool = False
 
 
 def mutants(module: str) -> Iterator[Mutant]:
@@ -81,18 +85,14 @@ def mutants(module: str) -> Iterator[Mutant]:
     names: Counter[str] = Counter()
     for site in list(_sites(tree, module)):
         own = getattr(site.node, site.field)
-        before = _text(site.shown)
+        before = ast.unparse(site.shown)
         setattr(site.node, site.field, site.value)
-        name = f"{site.place}: {before} -> {_text(site.shown)}"
+        after = "dropped" if site.dropped else f"-> {ast.unparse(site.shown)}"
         code = compile(tree, path, "exec")
         setattr(site.node, site.field, own)
+        name = f"{site.place}: {before} {after}"
         names[name] += 1
         yield Mutant(name if names[name] == 1 else f"{name} ({names[name]})", Changed(module, code))
-
-
-def _text(node: ast.AST) -> str:
-    """Show the beginning of a piece of code: a statement without its body."""
-    return ast.unparse(node).partition("\n")[0].removesuffix(":")
 
 
 def _sites(tree: ast.Module, module: str) -> Iterator[_Site]:
@@ -135,10 +135,9 @@ def _statement_sites(statement: ast.AST, place: str) -> Iterator[_Site]:
         return
     if isinstance(statement, ast.If) and _is_check(statement):
         never = ast.copy_location(ast.Constant(value=False), statement.test)
-        yield _Site(place, statement, "test", never, statement)
-    shown = statement if isinstance(statement, ast.stmt) else None
-    for node in _expressions(statement):
-        yield from _expression_sites(node, place, shown or node)
+        yield _Site(place, statement, "test", never, statement.test, dropped=True)
+    for node, around in _expressions(statement):
+        yield from _expression_sites(node, place, around)
     for child in ast.iter_child_nodes(statement):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             yield from _statement_sites(child, place)
@@ -148,28 +147,27 @@ def _is_check(statement: ast.If) -> bool:
     return isinstance(statement.body[-1], _LEAVES) and not statement.orelse
 
 
-def _expressions(statement: ast.AST) -> Iterator[ast.expr]:
-    """Yield each expression that is the statement's own, and each inside of it."""
-    for child in ast.iter_child_nodes(statement):
+def _expressions(parent: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield each expression of a statement, and each inside of it; and the one around it."""
+    for child in ast.iter_child_nodes(parent):
         if isinstance(child, ast.JoinedStr):
             continue
         if isinstance(child, ast.expr):
-            yield child
+            yield child, parent if isinstance(parent, ast.expr) else child
         if isinstance(child, ast.expr | ast.comprehension | ast.keyword | ast.withitem):
             yield from _expressions(child)
 
 
-def _expression_sites(node: ast.expr, place: str, shown: ast.AST) -> Iterator[_Site]:
+def _expression_sites(node: ast.expr, place: str, around: ast.expr) -> Iterator[_Site]:
     match node:
         case ast.Compare(ops=ops):
             for number, op in enumerate(ops):
                 changed = [*ops[:number], _NEIGHBOURS[type(op)](), *ops[number + 1 :]]
-                yield _Site(place, node, "ops", changed, shown)
+                yield _Site(place, node, "ops", changed, node)
         case ast.Constant(value=int() as value) if not isinstance(value, bool):
-            yield _Site(place, node, "value", value + 1, shown)
+            yield _Site(place, node, "value", value + 1, around)
         case ast.BoolOp(op=op, values=values):
-            for number, value in enumerate(values):
-                neutral = ast.copy_location(ast.Constant(value=isinstance(op, ast.And)), value)
+            for number, operand in enumerate(values):
+                neutral = ast.copy_location(ast.Constant(value=isinstance(op, ast.And)), operand)
                 without = [*values[:number], neutral, *values[number + 1 :]]
-                yield _Site(place, node, "values", without, shown)
-
+                yield _Site(place, node, "values", without, operand, dropped=True)

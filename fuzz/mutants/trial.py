@@ -4,32 +4,27 @@ A fork costs a few milliseconds and inherits all that is slow to import; an inte
 for each of hundreds of mutants would cost more than the inputs do.
 """
 
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
-import random
 import resource
 import sys
 import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.abc import MetaPathFinder
 from types import CodeType, ModuleType
 from typing import Final, NamedTuple
 
 import msgspec
 
-from fuzz.errors import InconclusiveError
+from durability.errors import InconclusiveError
 from fuzz.finding import describe, run_check
-from fuzz.mutator import StructureMutator
-from fuzz.target import Target
+from fuzz.target import Check, Target
 from fuzz.targets import forget, load
 from fuzz.watch import Watched, watching
 
 _ADDRESS_SPACE_BYTES: Final = 2**30
-_INPUT_BYTES_MAX: Final = 1024
-_SAMPLE: Final = 8
 _HANG_S: Final = 0.5
 """Ten times what the slowest input takes: an endless loop is noticed after one to two of these."""
 
@@ -48,13 +43,12 @@ class Changed(NamedTuple):
     code: CodeType
 
 
-def attempt(
-    changed: Changed, target: str, inputs: Callable[[Target], Iterable[bytes]], *, probe: bool
-) -> Attempt:
-    """Hold inputs against the laws, up to the first that breaks one, while a module is changed.
+Search = Callable[[Target, Check], None]
+"""Makes inputs for a target and calls the check with each; the first that breaks a law ends it."""
 
-    Each is held against all of them or, with `probe`, as in a fuzzing run: most against those that
-    cost little.
+
+def attempt(changed: Changed, target: str, search: Search) -> Attempt:
+    """Search for an input of a target that breaks a law while a module is changed.
 
     Raises:
         InconclusiveError: the child died of something else.
@@ -65,7 +59,7 @@ def attempt(
         if child == 0:
             os.close(reader)
             tempfile.tempdir = scratch
-            _run(writer, lambda: _attempt(changed, target, inputs, probe=probe))
+            _run(writer, lambda: _attempt(changed, target, search))
         os.close(writer)
         with open(reader, "rb") as pipe:
             said = pipe.read()
@@ -86,55 +80,32 @@ def _run(writer: int, work: Callable[[], Attempt]) -> None:
         os._exit(status)
 
 
-def _attempt(
-    changed: Changed, name: str, inputs: Callable[[Target], Iterable[bytes]], *, probe: bool
-) -> Attempt:
+class _BrokenError(Exception):
+    """The first input that breaks a law has been found."""
+
+
+def _attempt(changed: Changed, name: str, search: Search) -> Attempt:
     forget()
     sys.meta_path.insert(0, _Finder(changed))
     try:
         target = load(name)
     except Exception as error:  # noqa: BLE001 - the changed module may fail in any way
         return Attempt(1, f"it cannot even be imported: {describe(error)}")
-    check, quick = Watched(target.check), Watched(target.probe)
-    with watching(check, quick, tick_s=_HANG_S):
-        for number, data in enumerate(inputs(target), start=1):
-            error = run_check(quick, data) if probe else None
-            if error is None and (not probe or zlib.crc32(data) % _SAMPLE == 0):
-                error = run_check(check, data)
-            if error is not None:
-                return Attempt(number, describe(error))
-    return Attempt()
+    check = Watched(target.check)
+    found: list[Attempt] = []
+
+    def hold(data: bytes) -> None:
+        error = run_check(check, data)
+        if error is not None:
+            found.append(Attempt(check.executions, describe(error)))
+            raise _BrokenError
+
+    with watching(check, tick_s=_HANG_S), suppress(_BrokenError):
+        search(target, hold)
+    return found[0] if found else Attempt()
 
 
-def replayed(paths: Sequence[Path]) -> Callable[[Target], Iterator[bytes]]:
-    """Return a source of the inputs in these files."""
-    return lambda _: (path.read_bytes() for path in paths)
-
-
-def mutated(paths: Sequence[Path], seed: int, count: int) -> Callable[[Target], Iterator[bytes]]:
-    """Return a source of `count` mutations of these files, without an engine that guides them."""
-
-    def draw(target: Target) -> Iterator[bytes]:
-        random_source = random.Random(seed)
-        mutator = StructureMutator(target.layout, lambda data, _: _blind(data, random_source))
-        inputs = [path.read_bytes() for path in paths] or [b""]
-        for number in range(count):
-            data = random_source.choice(inputs)
-            for _ in range(random_source.choice((1, 1, 2))):
-                data = mutator(data, _INPUT_BYTES_MAX, random_source.getrandbits(32) + number)
-            yield data
-
-    return draw
-
-
-def _blind(data: bytes, draw: random.Random) -> bytes:
-    """Change, cut out or insert one byte."""
-    position = draw.randint(0, len(data))
-    behind = position + draw.randint(0, 1)
-    return data[:position] + draw.randbytes(draw.randint(0, 1)) + data[behind:]
-
-
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder(MetaPathFinder):
     """Finds the one module that is changed, and leaves all others to who comes next."""
 
     def __init__(self, changed: Changed) -> None:
@@ -158,5 +129,6 @@ class _Loader(importlib.machinery.SourceFileLoader):
         super().__init__(name, path)
         self._code = code
 
-    def get_code(self, _: str) -> CodeType:
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
         return self._code

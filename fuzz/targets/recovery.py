@@ -9,9 +9,9 @@ An input is a program of damages to one of a few data directories (`fuzz.damage`
 - recovery may be killed at any operation: the next one finds the same;
 - what was recovered can be gone on with: an entry more is there after the next start;
 - what nobody has damaged is left as it is, and belongs to one node of one group;
-- with `repair_from_peers` the same comes out where nothing was lost; else the log up to what was, in
-  a term of its own, and written down as incomplete; or the metadata itself is what is damaged, or a
-  file is another directory's;
+- with `repair_from_peers` the same comes out where nothing was lost; else the log up to what was,
+  in a term of its own, and written down as incomplete; refused are damaged metadata, and the files
+  of another directory;
 - the auditor, a second implementation of docs/formats.md, comes to the same end.
 """
 
