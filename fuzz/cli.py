@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import click
 import msgspec
 
-from durability.errors import InconclusiveError, UsageError
+from durability.errors import UsageError
 from durability.report.command import CommandGroup, reporting
 from durability.report.plot import Plot
 from durability.report.result import Result
@@ -256,18 +256,18 @@ def mutants_command(
     result = given.result("mutants", {}, ())
     figures: dict[str, Any] = {}
     if kind != "mechanical" or names:
-        figures |= _hunt(names, inputs, given, result.reasons, compare=compare)
+        figures |= _hunt(names, inputs, given, result, compare=compare)
     if kind != "planted" and not names:
-        figures["mechanical"] = _survey(inputs, given, result.reasons)
+        figures["mechanical"] = _survey(inputs, given, result)
     result.figures = figures
     result.elapsed_s = time.monotonic() - given.began
     return result
 
 
 def _hunt(
-    names: Sequence[str], corpus: Corpus, given: _Common, reasons: list[str], *, compare: bool
+    names: Sequence[str], corpus: Corpus, given: _Common, result: Result, *, compare: bool
 ) -> dict[str, Any]:
-    """Hunt the planted defects of these names, or all; note those that were not found."""
+    """Hunt the planted defects of these names, or all; the result says which were not found."""
     unknown = set(names) - {defect.name for defect in PLANTED}
     if unknown:
         raise UsageError(f"there is no defect {', '.join(sorted(unknown))}")
@@ -285,9 +285,8 @@ def _hunt(
         columns = "  ".join(f"{name} {number or '-':>6}" for name, number in numbers.items())
         click.echo(f"{done.id:<34} {columns}", err=True)
         if not done.found:
-            reasons.append(f"{done.id} was not found")
-    if len(hunts) < len(wanted):
-        reasons.append(f"{len(hunts)} of {len(wanted)} were hunted when the budget ended")
+            result.reasons.append(f"{done.id} was not found")
+    _note_budget(result, "planted defects", len(hunts), len(wanted))
     order = [defect.name for defect in wanted]
     hunts.sort(key=lambda done: order.index(done.id))
     return {
@@ -298,8 +297,8 @@ def _hunt(
     }
 
 
-def _survey(corpus: Corpus, given: _Common, reasons: list[str]) -> dict[str, Any]:
-    """Try every mechanical mutant; note it where too many survive."""
+def _survey(corpus: Corpus, given: _Common, result: Result) -> dict[str, Any]:
+    """Try every mechanical mutant; the result says where too many survive."""
     everyone = [mutant for module in SUBJECTS for mutant in mutants(module)]
     fates = list(
         spread(
@@ -310,14 +309,18 @@ def _survey(corpus: Corpus, given: _Common, reasons: list[str]) -> dict[str, Any
             given.until,
         )
     )
-    if not fates:
-        raise InconclusiveError("not one mutant was tried")
+    _note_budget(result, "mechanical mutants", len(fates), len(everyone))
     figures = survival.figures(fates)
     for name in figures["survived"]:
         click.echo(f"survived: {name}", err=True)
-    if figures["killed_percent"] < survival.KILLED_PERCENT_MIN:
-        reasons.append(f"{figures['killed_percent']} % of the mechanical mutants were noticed")
-    if len(fates) < len(everyone):
-        reasons.append(f"{len(fates)} of {len(everyone)} were tried when the budget ended")
-    reasons += [f"not equivalent: {name}" for name in survival.wrongly_excused(fates)]
+    if fates and figures["killed_percent"] < survival.KILLED_PERCENT_MIN:
+        result.reasons.append(
+            f"{figures['killed_percent']} % of the mechanical mutants were noticed"
+        )
+    result.reasons += [f"not equivalent: {name}" for name in survival.wrongly_excused(fates)]
     return figures
+
+
+def _note_budget(result: Result, what: str, done: int, wanted: int) -> None:
+    if done < wanted:
+        result.notes.append(f"{what}: {done} of {wanted} were tried when the budget ended")

@@ -106,6 +106,13 @@ def test_a_budget_that_ends_leaves_targets_out(
     assert len(document["notes"]) == len(TARGETS) - 1
 
 
+def test_a_budget_that_ends_leaves_mutants_out(tmp_path: Path) -> None:
+    status, document, _ = invoke(tmp_path, "mutants", "--budget", "0.000001")
+    assert status == 0
+    assert (document["found"], document["total"], document["mechanical"]["total"]) == (0, 0, 0)
+    assert len(document["notes"]) == 2
+
+
 def test_mutants_that_survive_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fates = {True: Fate("told", "peer"), False: Fate("not told", "")}
     monkeypatch.setattr("fuzz.cli.SUBJECTS", {"m": ("peer",)})
