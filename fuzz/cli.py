@@ -214,13 +214,14 @@ def minimise_command(
 
 
 @main.command("coverage")
-@one_target
+@click.argument("target", type=click.Choice([*TARGETS, "all"]))
 @corpus_option
 @reporting("coverage", program=_PROGRAM)
 def coverage_command(target: str, corpus: str | None, **common: Any) -> Result:
-    """Measure which branches of its decoders TARGET's corpus takes."""
+    """Measure which branches of its decoders TARGET's corpus takes, or those of all together."""
     given = _Common.of(**common)
-    modules = measure(target, [] if corpus is None else ["--corpus", corpus])
+    options = [] if corpus is None else ["--corpus", corpus]
+    modules = measure(None if target == "all" else target, options)
     for module in modules:
         missing = ", ".join(f"{start} to {end}" for start, end in module.missing) or "none"
         click.echo(
