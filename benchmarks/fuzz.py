@@ -10,12 +10,18 @@ in 64 (default) or 8 (struct) against all of them.
 
 import argparse
 import json
+import os
 import statistics
+import sys
 from typing import Final
 
-from fuzz.campaign import MUTATORS, Limits, Mutator, fuzz, refuse_empty
-from fuzz.corpus import Corpus
-from fuzz.targets import TARGETS
+# The folder of a script comes first in the search for modules, and this one's is called fuzz.
+_FOLDER: Final = os.path.dirname(os.path.realpath(__file__))
+sys.path = [path for path in sys.path if os.path.realpath(path) != _FOLDER]
+
+from fuzz.campaign import MUTATORS, Limits, Mutator, fuzz, refuse_empty  # noqa: E402 - as said
+from fuzz.corpus import Corpus  # noqa: E402 - likewise
+from fuzz.targets import TARGETS  # noqa: E402 - likewise
 
 _REFERENCE: Final = ("message", "default")
 """What the ratios are to."""

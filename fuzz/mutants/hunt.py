@@ -22,6 +22,9 @@ from fuzz.mutants.trial import Attempt, Changed, attempt
 EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}
 """What each mutator has, unless it is told otherwise: ten seconds of CPU time."""
 
+_SECONDS_MAX: Final = 60.0
+"""A target of a hundred executions a second is given up earlier."""
+
 _COMPARED: Final = {"random": draw_uniformly, "hypothesis": draw_by_hypothesis}
 
 
@@ -95,7 +98,7 @@ def _fuzz(
     run = fuzz(
         target,
         mutator,
-        Limits(executions=executions),
+        Limits(_SECONDS_MAX, executions),
         seed,
         corpus.directories(target),
         package_root=root,
