@@ -10,11 +10,19 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "redrawn": ("drawn again", ""),
     "torn": ("torn writes", ""),
     "distinct_offsets": ("distinct positions", ""),
+    "distinct_states": ("distinct states", ""),
     "acked": ("acknowledged", "items"),
     "lost": ("lost of these", "items"),
     "violating_kills": ("kills with a violation", ""),
     "cycles_per_second": ("rate", "kills/s"),
     "stream_bytes": ("write stream", "bytes"),
+    "kills_by_link": ("kills by link", ""),
+    "recoveries_killed": ("recoveries killed too", ""),
+    "states": ("kill states", ""),
+    "states_per_second": ("rate", "states/s"),
+    "coverage": ("of all states", ""),
+    "checked_by_kills": ("made by real kills too", ""),
+    "checked_equal": ("equal to the byte", ""),
     "bytes": ("write stream", "bytes"),
     "acks": ("acknowledgements", ""),
     "untraceable": ("not traced", ""),
@@ -56,10 +64,23 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
 def tables(result: Result) -> Iterator[Records]:
     """Yield each figure that is records, in a list or by name."""
     for name, value in result.figures.items():
-        if records := _records(value):
+        if name == "scenarios":
+            yield from map(_scenario, value)
+        elif records := _records(value):
             columns = _COLUMNS.get(name) or _scalars(records[0])
             rows = [tuple(_cell(record.get(column)) for column in columns) for record in records]
             yield Records(name, columns, rows)
+
+
+def _scenario(scenario: Mapping[str, Any]) -> Records:
+    """Return a scenario's outcome as a table of its own: it has figures that no other has."""
+    rows: list[tuple[str, ...]] = [("verdict", scenario["verdict"])]
+    for landing in scenario["landing"]:
+        rows.append((landing["fault"], f"landed {landing['landed']:,} of {landing['ordered']:,}"))
+        rows.append(("", landing["evidence"]))
+    rows += [(name, _cell(value)) for name, value in scenario["figures"].items()]
+    rows.append(("time", f"{scenario['elapsed_s']:.1f} s"))
+    return Records(scenario["id"], ("figure", "value"), rows)
 
 
 def _records(value: Any) -> list[Mapping[str, Any]]:
