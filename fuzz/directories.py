@@ -59,6 +59,7 @@ def build_directories() -> tuple[DataDirectory, ...]:
         _build_replaced(number=9, batches=(2, 1), snapshot_index=6),
         _build_replaced(number=10, batches=(2, 1), snapshot_index=3),
         _build_replaced(number=11, batches=(2, 1, 1, 1), snapshot_index=3, segment_bytes=1),
+        _build(number=12, batches=(257, 3, 2, 2), segment_bytes=2000),
     )
 
 

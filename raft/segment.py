@@ -161,29 +161,33 @@ def read_segment(
     return Segment(claimed, entries, Tail(index, term, crc), offset, durable_index, found)
 
 
-def largest_claim(data: bytes, offset: int, directory_id: int, at_least: int) -> int:
+def largest_claim(
+    data: bytes, offset: int, first_index: int, directory_id: int, at_least: int
+) -> int:
     """Find the largest durable index that an intact record from `offset` on claims.
 
-    Records are looked for at every byte, as a damaged one does not say where the next begins. A
-    claim below `at_least` is not of interest; 0 says that there is none.
+    `first_index` is the segment's, by its name. Records are looked for at every byte, as a damaged
+    one does not say where the next begins. A claim below `at_least` is not of interest; 0 says that
+    there is none.
     """
     seed = checksum_seed(directory_id)
     view = memoryview(data)
     largest = 0
     # No record of this file can have an index beyond this, so the upper bytes of all are zeros: to
     # look for those first spares looking closely at every byte.
-    index_max = at_least + len(data) // RECORD_BYTES
+    index_max = first_index + len(data) // RECORD_BYTES
     used = (index_max.bit_length() + 7) // 8
     zeros = bytes(max(0, 8 - used))
     zeros_offset = _INDEX_OFFSET + used
     found = data.find(zeros, offset + zeros_offset)
     while (start := found - zeros_offset) >= offset and start + RECORD_BYTES <= len(data):
         found = data.find(zeros, found + 1)
-        crc, _, durable_index, _, index, _, size = _RECORD.unpack_from(data, start)
+        crc, _, durable_index, _, index, kind, size = _RECORD.unpack_from(data, start)
         end = start + RECORD_BYTES + size
         # The cheap conditions come first: a checksum over megabytes at every byte would take hours.
         if (
-            max(at_least, largest + 1) <= durable_index < index
+            max(at_least, largest + 1) <= durable_index < index <= index_max
+            and kind < len(_TYPES)
             and end <= len(data)
             and crc32c(view[start + _CRC.size : end], seed) == crc
         ):

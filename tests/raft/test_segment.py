@@ -131,14 +131,20 @@ def test_an_intact_header_of_another_file_is_corrupt(directory_id: int, first_in
 def test_the_largest_claim_is_found_behind_damage_of_any_length() -> None:
     batches = [entries(bytes(range(256)), first_index=n) for n in range(1, 6)]
     data = segment(*batches)
-    assert largest_claim(data, 60, 11, at_least=0) == 4
-    assert largest_claim(data[:-1], 60, 11, at_least=0) == 3
-    assert largest_claim(data, 60, 11, at_least=5) == 0
-    assert largest_claim(data, 60, 12, at_least=0) == 0
+    assert largest_claim(data, 60, 1, 11, at_least=0) == 4
+    assert largest_claim(data[:-1], 60, 1, 11, at_least=0) == 3
+    assert largest_claim(data, 60, 1, 11, at_least=5) == 0
+    assert largest_claim(data, 60, 1, 12, at_least=0) == 0
     last = len(data) - 37 - 256
     for offset in range(last + 1):
-        assert largest_claim(data, offset, 11, at_least=0) == 4
+        assert largest_claim(data, offset, 1, 11, at_least=0) == 4
     for offset in range(last + 1, len(data) + 1):
-        assert largest_claim(data, offset, 11, at_least=0) == 0
+        assert largest_claim(data, offset, 1, 11, at_least=0) == 0
     shifted = data[:100] + b"?" + data[100:]
-    assert largest_claim(shifted, 60, 11, at_least=0) == 4
+    assert largest_claim(shifted, 60, 1, 11, at_least=0) == 4
+
+
+def test_a_claim_is_found_whatever_the_indexes_of_the_file_are() -> None:
+    batches = [entries(b"command", first_index=n) for n in range(300, 305)]
+    data = segment(*batches, before=Tail(299, 1, SEED))
+    assert largest_claim(data, 60, 300, 11, at_least=5) == 303
