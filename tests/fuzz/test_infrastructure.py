@@ -145,7 +145,7 @@ def test_an_executable_runs_its_target(tmp_path: Path) -> None:
     entry.write_text(re.sub(r'^TARGET = "\w+"', 'TARGET = "peer"', text, flags=re.MULTILINE))
     seeds = str(PROJECT / "corpora" / "peer")
     done = subprocess.run(
-        [sys.executable, "-P", str(entry), "-runs=2000", "-seed=1", seeds],
+        [sys.executable, "-P", str(entry), "-runs=2000", "-seed=1", str(tmp_path), seeds],
         env=environment(),
         capture_output=True,
         text=True,
