@@ -227,11 +227,7 @@ def _survey(
             survey.dropped_bytes += len(data)
         if survey.flaw and segment.flaw and survey.durable_index < survey.flaw.index:
             claim = largest_claim(
-                data,
-                segment.flaw.offset,
-                first,
-                metadata.directory_id,
-                at_least=survey.flaw.index,
+                data, segment.flaw.offset, metadata.directory_id, at_least=survey.flaw.index
             )
             survey.durable_index = max(survey.durable_index, claim)
     return survey

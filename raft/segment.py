@@ -20,6 +20,7 @@ _CRC = struct.Struct("<I")
 _RECORD = struct.Struct("<IIQQQBI")
 _CHECKED = struct.Struct("<IQQQBI")
 _INDEX_OFFSET = 24
+_SIZE_BYTES = 4
 
 # Indexing a tuple is several times cheaper than calling the enum.
 _TYPES = tuple(EntryType)
@@ -161,33 +162,30 @@ def read_segment(
     return Segment(claimed, entries, Tail(index, term, crc), offset, durable_index, found)
 
 
-def largest_claim(
-    data: bytes, offset: int, first_index: int, directory_id: int, at_least: int
-) -> int:
+def largest_claim(data: bytes, offset: int, directory_id: int, at_least: int) -> int:
     """Find the largest durable index that an intact record from `offset` on claims.
 
-    `first_index` is the segment's, by its name. Records are looked for at every byte, as a damaged
-    one does not say where the next begins. A claim below `at_least` is not of interest; 0 says that
-    there is none.
+    Records are looked for at every byte, as a damaged one does not say where the next begins. A
+    claim below `at_least` is not of interest; 0 says that there is none.
     """
     seed = checksum_seed(directory_id)
     view = memoryview(data)
     largest = 0
-    # No record of this file can have an index beyond this, so the upper bytes of all are zeros: to
-    # look for those first spares looking closely at every byte.
-    index_max = first_index + len(data) // RECORD_BYTES
-    used = (index_max.bit_length() + 7) // 8
-    zeros = bytes(max(0, 8 - used))
-    zeros_offset = _INDEX_OFFSET + used
-    found = data.find(zeros, offset + zeros_offset)
-    while (start := found - zeros_offset) >= offset and start + RECORD_BYTES <= len(data):
-        found = data.find(zeros, found + 1)
-        crc, _, durable_index, _, index, kind, size = _RECORD.unpack_from(data, start)
+    # Every record has an index that is not 0, a known type, and a size whose upper bytes are zeros:
+    # to look for those spares looking closely at every byte, not least at the pages of zeros that a
+    # power cut may leave.
+    used = min(_SIZE_BYTES, (len(data).bit_length() + 7) // 8)
+    records = re.compile(
+        rb"(?s)(?!\0{8})(?=.{8}[\x00-\x%02x].{%d}\0{%d})"
+        % (len(_TYPES) - 1, used, _SIZE_BYTES - used)
+    )
+    for found in records.finditer(data, offset + _INDEX_OFFSET):
+        start = found.start() - _INDEX_OFFSET
+        crc, _, durable_index, _, index, _, size = _RECORD.unpack_from(data, start)
         end = start + RECORD_BYTES + size
         # The cheap conditions come first: a checksum over megabytes at every byte would take hours.
         if (
-            max(at_least, largest + 1) <= durable_index < index <= index_max
-            and kind < len(_TYPES)
+            max(at_least, largest + 1) <= durable_index < index
             and end <= len(data)
             and crc32c(view[start + _CRC.size : end], seed) == crc
         ):

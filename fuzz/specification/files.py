@@ -181,18 +181,15 @@ def segment(
     return _follow(data, start, header.durable_index, _seed(directory_id))
 
 
-def largest_claim(data: bytes, offset: int, first_index: int, directory_id: int) -> int:
+def largest_claim(data: bytes, offset: int, directory_id: int) -> int:
     """Find the largest durable index of a record from `offset` on that says what one may say."""
     largest = 0
-    index_max = first_index + len(data) // _RECORD_BYTES
     for start in range(offset, len(data) - _RECORD_BYTES + 1):
         size = int.from_bytes(data[start + _RECORD_BYTES - 4 : start + _RECORD_BYTES], "little")
         if start + _RECORD_BYTES + size > len(data):
             continue
         record = _record(data, start, _seed(directory_id))
-        if record is None or record.type > max(EntryType):
-            continue
-        if record.durable_index < record.index <= index_max:
+        if record and record.durable_index < record.index and record.type <= max(EntryType):
             largest = max(largest, record.durable_index)
     return largest
 

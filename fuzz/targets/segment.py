@@ -47,7 +47,7 @@ def check(data: bytes) -> None:
             # Records have 37 bytes and more: cuts that are a few bytes apart meet each of them.
             for size in range(0, len(content), 1 + len(content) // 256):
                 _check_cut(segment, content, size, first_index, before)
-            _check_claim(segment, content, first_index)
+            _check_claim(segment, content)
 
 
 def _probe(data: bytes) -> None:
@@ -141,12 +141,12 @@ def _check_cut(
             raise BrokenLawError(f"cut at {size}, it is not torn: {cut.flaw}")
 
 
-def _check_claim(segment: SegmentReading, content: bytes, first_index: int) -> None:
+def _check_claim(segment: SegmentReading, content: bytes) -> None:
     if segment.flaw is None:
         return
     offset, index, _ = segment.flaw
-    claim = largest_claim(content, offset, first_index, DIRECTORY_ID, at_least=0)
-    expected = files.largest_claim(content, offset, first_index, DIRECTORY_ID)
+    claim = largest_claim(content, offset, DIRECTORY_ID, at_least=0)
+    expected = files.largest_claim(content, offset, DIRECTORY_ID)
     if claim != expected:
         raise BrokenLawError(f"behind entry {index}, {claim} was durable; {expected} expected")
 
