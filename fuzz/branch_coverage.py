@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from durability.errors import InconclusiveError, MechanismError
 from fuzz.campaign import PROJECT, environment
-from fuzz.errors import InconclusiveError, MissingToolError
 from fuzz.targets import TARGETS
 
-_WRITERS: Final = ("encode", "write", "_split")
+_NO_READERS: Final = ("encode", "write", "_split", "apply")
+"""Functions that decode nothing: what writes, and what a command does once it is decoded."""
 
 
 class ModuleCoverage(msgspec.Struct, frozen=True):
@@ -27,32 +28,32 @@ class ModuleCoverage(msgspec.Struct, frozen=True):
     missing: list[tuple[int, int]]
 
 
-def measure(target: str, corpus: Sequence[str]) -> list[ModuleCoverage]:
+def measure(target: str | None, corpus: Sequence[str]) -> list[ModuleCoverage]:
     """Replay a target in a process of its own and return the coverage of what it instruments.
 
-    `corpus` are the options of `raft-fuzz replay` that say where the inputs are.
+    Without a target all of them are, and their inputs count together. `corpus` are the options of
+    `raft-fuzz replay` that say where the inputs are.
 
     Raises:
-        MissingToolError: coverage.py is not installed.
+        MechanismError: coverage.py is not installed.
         InconclusiveError: the replay failed.
     """
     if find_spec("coverage") is None:
-        raise MissingToolError("this needs coverage.py: pip install 'raft-durability[test]'")
+        raise MechanismError("this needs coverage.py: pip install 'raft-durability[test]'")
+    targets = TARGETS if target is None else [target]
+    modules = sorted({module for name in targets for module in TARGETS[name].modules})
     with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
         data, report = str(Path(scratch, "data")), Path(scratch, "report.json")
-        include = ",".join(str(PROJECT / _path(module)) for module in TARGETS[target].modules)
+        include = ",".join(str(PROJECT / _path(module)) for module in modules)
         # No configuration file: what is measured must not depend on where the command is given.
         _coverage(
             "run", "--rcfile=", "--branch", f"--data-file={data}", f"--include={include}",
-            "-m", "fuzz", "replay", target, *corpus,
+            "-m", "fuzz", "replay", *([] if target is None else [target]), *corpus,
         )  # fmt: skip
         _coverage("json", "--rcfile=", f"--data-file={data}", "-o", str(report), "-q")
         document = json.loads(report.read_bytes())
     by_path = {Path(path).resolve(): entry for path, entry in document["files"].items()}
-    return [
-        _module(module, by_path[(PROJECT / _path(module)).resolve()])
-        for module in TARGETS[target].modules
-    ]
+    return [_module(module, by_path[(PROJECT / _path(module)).resolve()]) for module in modules]
 
 
 def _coverage(*arguments: str) -> None:
@@ -72,11 +73,11 @@ def _path(module: str) -> str:
 
 
 def _module(name: str, entry: dict[str, Any]) -> ModuleCoverage:
-    """Count the branches of the functions that read; those that write take none of the input."""
+    """Count the branches of the functions that read."""
     branches = covered = 0
     missing: list[tuple[int, int]] = []
     for function, figures in entry["functions"].items():
-        if not function.rpartition(".")[2].startswith(_WRITERS):
+        if not function.rpartition(".")[2].startswith(_NO_READERS):
             branches += figures["summary"]["num_branches"]
             covered += figures["summary"]["covered_branches"]
             missing += [(start, end) for start, end in figures["missing_branches"]]

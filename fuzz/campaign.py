@@ -9,13 +9,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from fuzz.errors import EmptyRunError, InconclusiveError, MissingToolError
+from durability.errors import InconclusiveError, MechanismError
+from fuzz.errors import EmptyRunError
 from fuzz.report import Found, Started, decode_lines
 from fuzz.targets import TARGETS
 
@@ -29,21 +30,23 @@ _INPUT_BYTES_MAX: Final = 1024
 _SEED_BYTES_MAX: Final = 2**16
 _NATIVE_ENDS: Final = {70: "Timeout", 71: "OutOfMemory", 77: "Crash"}
 _GRACE_S: Final = 120
-_COVERAGE: Final = re.compile(r"^#\d+\s.*\bcov: (\d+)", re.MULTILINE)
+_COVERAGE: Final = re.compile(r"^#(\d+)\s.*\bcov: (\d+)", re.MULTILINE)
 _EXECUTIONS: Final = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 _INSTRUMENTED: Final = re.compile(r"^INFO: Instrumenting (\S+)", re.MULTILINE)
 
 
-def environment(package_root: Path | None = None) -> dict[str, str]:
+def environment(package_root: Path | None = None, temporary: str | None = None) -> dict[str, str]:
     """Return the environment of a process that imports this project, wherever it is started.
 
-    The package under test is taken from `package_root`, if given.
+    The package under test is taken from `package_root`, if given. What the process leaves behind,
+    since libFuzzer ends it without ceremony, is below `temporary`.
     """
     roots = [PROJECT] if package_root is None else [package_root, PROJECT]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, roots)),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **({} if temporary is None else {"TMPDIR": temporary}),
     }
 
 
@@ -57,13 +60,18 @@ class Limits:
 
 @dataclass
 class Run:
-    """What one run, or several together, came to. `coverage` is edges and comparisons reached."""
+    """What one run, or several one after the other, came to.
+
+    `coverage` is edges, comparisons and places reached; `growth` how it rose, as pairs of
+    executions so far and what had been reached by then.
+    """
 
     target: str
     executions: int = 0
     cpu_s: float = 0.0
     coverage: int = 0
     findings: list[Found] = field(default_factory=list)
+    growth: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def executions_per_cpu_s(self) -> float:
@@ -71,7 +79,11 @@ class Run:
         return self.executions / self.cpu_s if self.cpu_s else 0.0
 
     def add(self, other: "Run") -> None:
-        """Count another run of the same target in."""
+        """Count another run of the same target in, which came after this one."""
+        self.growth += [
+            (self.executions + executions, max(self.coverage, reached))
+            for executions, reached in other.growth
+        ]
         self.executions += other.executions
         self.cpu_s += other.cpu_s
         self.coverage = max(self.coverage, other.coverage)
@@ -98,7 +110,7 @@ def fuzz(
     are those in `package_root`, or the installed ones. It ends with so many kinds of findings.
 
     Raises:
-        MissingToolError: atheris is not installed.
+        MechanismError: atheris is not installed.
         EmptyRunError: nothing was executed or instrumented, or next to nothing reached.
         InconclusiveError: the process failed.
     """
@@ -136,7 +148,7 @@ def fuzz(
                 str(new_inputs),
                 *map(str, seeds),
             ],
-            package_root,
+            environment(package_root, scratch),
             None if limits.seconds is None else limits.seconds + _GRACE_S,
         )
         run = _read_run(target, log, report.read_bytes(), cpu_s, package_root or PROJECT)
@@ -151,7 +163,7 @@ def merge(target: str, result: Path, inputs: Path) -> None:
     """Copy into the new folder `result` the fewest of the inputs that reach what all do.
 
     Raises:
-        MissingToolError: atheris is not installed.
+        MechanismError: atheris is not installed.
         InconclusiveError: the process failed.
     """
     _require_atheris()
@@ -164,7 +176,9 @@ def merge(target: str, result: Path, inputs: Path) -> None:
             f"-artifact_prefix={scratch}/",
         ]
         status, log, _ = _execute(
-            [target, "default", str(report), "20", *flags, str(result), str(inputs)], None, _GRACE_S
+            [target, "default", str(report), "20", *flags, str(result), str(inputs)],
+            environment(temporary=scratch),
+            _GRACE_S,
         )
     if status:
         raise InconclusiveError(f"the merging process exited with {status}: {log[-2000:]}")
@@ -172,13 +186,13 @@ def merge(target: str, result: Path, inputs: Path) -> None:
 
 def _require_atheris() -> None:
     if find_spec("atheris") is None:
-        raise MissingToolError(
+        raise MechanismError(
             "fuzzing needs atheris: pip install 'raft-durability[fuzz]'; replay works without"
         )
 
 
 def _execute(
-    arguments: Sequence[str], package_root: Path | None, timeout_s: float | None
+    arguments: Sequence[str], environ: Mapping[str, str], timeout_s: float | None
 ) -> tuple[int, str, float]:
     """Run the engine; return its exit status, what it printed, and the CPU time it took."""
     with tempfile.TemporaryFile() as output:
@@ -186,7 +200,7 @@ def _execute(
         try:
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "fuzz.engine", *arguments],
-                env=environment(package_root),
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -214,7 +228,7 @@ def _read_run(target: str, log: str, report: bytes, cpu_s: float, root: Path) ->
     missing = set(TARGETS[target].modules) - set(_INSTRUMENTED.findall(log))
     if missing:
         raise EmptyRunError(f"{target}: {', '.join(sorted(missing))} was not instrumented")
-    coverages = [int(found) for found in _COVERAGE.findall(log)]
+    growth = [(int(executions), int(reached)) for executions, reached in _COVERAGE.findall(log)]
     executions = [int(found) for found in _EXECUTIONS.findall(log)]
     findings = [line for line in lines if isinstance(line, Found)]
     # A run that ends with a finding prints no statistics.
@@ -223,8 +237,9 @@ def _read_run(target: str, log: str, report: bytes, cpu_s: float, root: Path) ->
         target,
         max(executions, default=0),
         max(0.0, cpu_s - started[0].cpu_s),
-        max(coverages, default=0),
+        max((reached for _, reached in growth), default=0),
         findings,
+        growth,
     )
 
 

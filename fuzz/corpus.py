@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
-from fuzz.errors import UsageError
+from durability.errors import UsageError
 from fuzz.finding import file_name
 
 REGRESSIONS: Final = "regressions"

@@ -55,10 +55,14 @@ class DamagedDirectory:
 
     @property
     def only_tail_is_damaged(self) -> bool:
-        """Whether all that was acknowledged is as it was."""
+        """Whether all that was acknowledged is as it was, and the rest is what a kill may leave.
+
+        Where a snapshot takes the place of a log, no write to that is under way.
+        """
         origin = self.origin
         kept = origin.files[origin.tail_name][: origin.tail_offset]
-        return self.files.keys() == origin.files.keys() and all(
+        is_same = origin.is_settled and self.files.keys() == origin.files.keys()
+        return is_same and all(
             content.startswith(kept) if name == origin.tail_name else content == origin.files[name]
             for name, content in self.files.items()
         )

@@ -27,7 +27,9 @@ class DataDirectory:
     `entries` is all that was ever written to the log, from index 1 on. Those up to
     `acknowledged_index` were synced and promised; the rest is one batch that was not, and stands
     behind byte `tail_offset` of the file `tail_name`. `snapshot` is what the file of that name says
-    of itself, and the state machine's bytes in it; None where there is none.
+    of itself, and the state machine's bytes in it; None where there is none. `is_complete` says
+    that nothing acknowledged is missing, `is_settled` that a start has nothing to change.
+    `replaced` is the log in the place of which the snapshot has come, where that is on its way.
     """
 
     config: Config
@@ -37,6 +39,9 @@ class DataDirectory:
     snapshot: tuple[Snapshot, bytes] | None
     tail_name: str
     tail_offset: int
+    is_complete: bool = True
+    is_settled: bool = True
+    replaced: Sequence[LogEntry] = ()
 
 
 def build_directories() -> tuple[DataDirectory, ...]:
@@ -48,6 +53,13 @@ def build_directories() -> tuple[DataDirectory, ...]:
         _build(number=3, batches=(1, 3, 1, 1, 3, 1, 2), segment_bytes=160, snapshot_index=7),
         _build(number=4, batches=(1, 1, 1, 2), segment_bytes=160, snapshot_index=3),
         _build(number=5, batches=(4, 4, 4, 1), segment_bytes=100, closed=True),
+        _build(number=6, batches=(1, 2, 1), incomplete=True),
+        _build(number=7, batches=(1, 1, 1, 1), segment_bytes=1, snapshot_index=1),
+        _build(number=8, batches=(1, 1, 1, 1), segment_bytes=1, snapshot_index=2, incomplete=True),
+        _build_replaced(number=9, batches=(2, 1), snapshot_index=6),
+        _build_replaced(number=10, batches=(2, 1), snapshot_index=3),
+        _build_replaced(number=11, batches=(2, 1, 1, 1), snapshot_index=3, segment_bytes=1),
+        _build(number=12, batches=(257, 3, 2, 2), segment_bytes=2000),
     )
 
 
@@ -58,8 +70,12 @@ def _build(
     segment_bytes: int = 2**20,
     snapshot_index: int = 0,
     closed: bool = False,
+    incomplete: bool = False,
 ) -> DataDirectory:
-    """Write batches of these sizes, the last one without an acknowledgement unless `closed`."""
+    """Write batches of these sizes, the last one without an acknowledgement unless `closed`.
+
+    An `incomplete` directory has been damaged and repaired: it waits for a leader.
+    """
     config = Config(node_id=1, group_id=number, max_segment_bytes=segment_bytes, random_seed=number)
     filesystem = MemoryFilesystem({})
     storage = Storage(filesystem, config)
@@ -76,6 +92,8 @@ def _build(
     tail = entries[len(entries) if closed else len(entries) - batches[-1] :]
     if closed:
         storage.pin()
+    if incomplete:
+        storage.mark_incomplete()
     storage.close()
     files = filesystem.files
     tail_name = max(name for name in files if name.endswith(".segment"))
@@ -88,6 +106,40 @@ def _build(
         None if storage.snapshot is None else (storage.snapshot, b"".join(_STATE)),
         tail_name,
         len(files[tail_name]) - tail_bytes,
+        is_complete=not incomplete,
+    )
+
+
+def _build_replaced(
+    *, number: int, batches: Sequence[int], snapshot_index: int, segment_bytes: int = 2**20
+) -> DataDirectory:
+    """Write a log, and put a leader's snapshot in its place: a kill comes before the log is reset.
+
+    What is left of the log is from an earlier term than the snapshot, and none of it counts.
+    """
+    old = _build(number=number, batches=batches, segment_bytes=segment_bytes, closed=True)
+    filesystem = MemoryFilesystem(old.files)
+    storage = Storage(filesystem, old.config)
+    term = storage.metadata.current_term + 1
+    storage.save_term(term, None)
+    writer = storage.begin_snapshot(snapshot_index, term, _PEERS)
+    for chunk in _STATE:
+        writer.append(chunk)
+    writer.commit()
+    storage.close()
+    files = filesystem.files
+    replaced = [_entry(term, index) for index in range(1, snapshot_index + 1)]
+    snapshot = (writer.snapshot, b"".join(_STATE))
+    return DataDirectory(
+        old.config,
+        files,
+        replaced,
+        snapshot_index,
+        snapshot,
+        old.tail_name,
+        len(files[old.tail_name]),
+        is_settled=False,
+        replaced=old.entries,
     )
 
 

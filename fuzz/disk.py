@@ -1,9 +1,12 @@
 """A data directory in memory, as `raft.filesystem` wants one, that may die at any operation."""
 
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from raft.errors import DirectoryLockedError
+
+_READ_BYTES_MAX: Final = 2**20
+"""A chunk of a snapshot: the most that may be asked for without a look at the file's size."""
 
 
 class KilledError(BaseException):
@@ -24,7 +27,14 @@ class MemoryFile:
         return len(self._content)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read `size` bytes at `offset`, or as many as there are."""
+        """Read `size` bytes at `offset`, or as many as there are.
+
+        Raises:
+            MemoryError: far more is asked for than there is. A real read takes memory for all of
+                it, and so shows that a size was believed before it was checked.
+        """
+        if size > max(len(self._content), _READ_BYTES_MAX):
+            raise MemoryError(f"a read of {size} bytes; the file has {len(self._content)}")
         return bytes(self._content[offset : offset + size])
 
     def append(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ import shlex
 import sys
 import time
 import zlib
+from collections.abc import Collection, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,11 +24,10 @@ import atheris
 from fuzz.finding import Identity, describe, run_check, shrink
 from fuzz.mutator import StructureMutator
 from fuzz.report import Found, Started, encode_line
-from fuzz.targets import TARGETS, load
+from fuzz.targets import TARGETS, forget, load
 from fuzz.watch import HangError, Watched, watching
 
 _ADDRESS_SPACE_BYTES: Final = 2**30
-_COPIED: Final = ("raft", "fuzz.targets.", "fuzz.specification.", "fuzz.directories", "fuzz.damage")
 
 SAMPLE: Final = {"struct": 8, "default": 64}
 """Of so many inputs one is held against all the laws: more where it is making them that costs."""
@@ -100,12 +100,14 @@ def main() -> None:
     # The laws that take long are checked by a copy of everything that is not instrumented: it is
     # three times as fast, and what it executes does not pass for coverage.
     check = Watched(load(name).check)
-    for module in [module for module in sys.modules if module.startswith(_COPIED)]:
-        del sys.modules[module]
-    with atheris.instrument_imports(include=["raft"], exclude=_other_modules(modules)):
+    forget()
+    packages = sorted({module.partition(".")[0] for module in modules})
+    with atheris.instrument_imports(include=packages, exclude=_other_modules(packages, modules)):
         target = load(name)
         probe = Watched(target.probe)
-        tested = import_module("raft").__file__ or ""
+        tested = import_module(modules[0]).__file__ or ""
+    for place in target.places:
+        atheris.instrument_func(place)
     # The libFuzzer of atheris starts itself again by its first argument, through a shell.
     itself = shlex.join([sys.executable, "-P", "-m", "fuzz.engine", *sys.argv[1:5]])
     options = {}
@@ -132,16 +134,17 @@ def _mutate_blindly(data: bytes, max_bytes: int) -> bytes:
     return bytes(atheris.Mutate(data, max_bytes))
 
 
-def _other_modules(modules: tuple[str, ...]) -> list[str]:
+def _other_modules(packages: Iterable[str], modules: Collection[str]) -> list[str]:
     """List what is not to guide the run: atheris can include whole packages only."""
-    spec = find_spec("raft")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    others = ["raft"]
-    for root in map(Path, spec.submodule_search_locations):
-        for path in root.rglob("*.py"):
-            parts = path.relative_to(root.parent).with_suffix("").parts
-            others.append(".".join(parts).removesuffix(".__init__"))
+    others = []
+    for package in packages:
+        spec = find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        for root in map(Path, spec.submodule_search_locations):
+            for path in root.rglob("*.py"):
+                parts = path.relative_to(root.parent).with_suffix("").parts
+                others.append(".".join(parts).removesuffix(".__init__"))
     return [other for other in others if other not in modules]
 
 

@@ -6,8 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NamedTuple, Self
 
-import msgspec
-
+from durability.audit.violation import Violation
 from fuzz.target import Check
 
 _PACKAGES: Final = ("raft", "fuzz", "durability")
@@ -22,30 +21,26 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Name an error by its type and its innermost frame inside of this project."""
+        """Name an error by its type, or the law's name, and its innermost frame in this project."""
         place = ""
         for frame in traceback.extract_tb(error.__traceback__):
             parts = frame.filename.split(os.sep)
             packages = [number for number, part in enumerate(parts) if part in _PACKAGES]
             if packages:
                 place = f"{'/'.join(parts[packages[-1] :])}:{frame.lineno} in {frame.name}"
-        return cls(type(error).__name__, place)
+        return cls(getattr(error, "kind", "") or type(error).__name__, place)
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(Violation, frozen=True, kw_only=True):
     """One finding as it is reported: its input is the file `path`, made as small as it came.
 
-    `kind` is the error's type; `invariant` is what the target tests, in words; `place` is the
-    innermost frame of the project's; `reproduce` is one command line.
+    `kind` is the error's type, or the law's name; `invariant` is what the target tests, in words;
+    `place` is the innermost frame of the project's.
     """
 
     target: str
-    kind: str
     place: str
-    invariant: str
-    message: str
     path: str = ""
-    reproduce: str = ""
 
 
 def run_check(check: Check, data: bytes) -> BaseException | None:

@@ -29,7 +29,14 @@ _PREFIX_BYTES_MAX: Final = 2**22
 
 
 class BrokenLawError(AssertionError):
-    """A law of the format does not hold for the input."""
+    """A law of the format does not hold for the input.
+
+    `kind` is its name where one place in the code judges by many laws.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True)

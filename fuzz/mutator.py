@@ -60,6 +60,8 @@ def _change(part: Part, draw: random.Random) -> None:
         choices += [lambda: _change_field(part, draw)] * 3
     if part.layout.size is not None:
         choices += [lambda: _change_body(part, draw)]
+    if part.trailer:
+        choices += [lambda: _change_trailer(part, draw)]
     if lists:
         choices += [lambda: _change_order(draw.choice(lists), draw)] * 2
     draw.choice(choices)()
@@ -86,6 +88,12 @@ def _change_field(part: Part, draw: random.Random) -> None:
 
 def _change_body(part: Part, draw: random.Random) -> None:
     part.body = _change_bytes(part.body, draw)
+
+
+def _change_trailer(part: Part, draw: random.Random) -> None:
+    position = draw.randrange(len(part.trailer))
+    changed = part.trailer[position] ^ 1 << draw.randrange(8)
+    part.trailer = part.trailer[:position] + bytes([changed]) + part.trailer[position + 1 :]
 
 
 def _change_rest(part: Part, draw: random.Random) -> None:

@@ -1,10 +1,11 @@
 """Testing the inputs of a corpus again, against every law, without a fuzzing engine."""
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from fuzz.errors import UsageError
+from durability.errors import UsageError
 from fuzz.finding import Finding, Identity, describe, run_check
 from fuzz.targets import invariant, load
 from fuzz.watch import Watched, watching
@@ -43,4 +44,6 @@ def as_finding(target: str, path: Path, identity: Identity, message: str) -> Fin
         message=message,
         path=str(path),
         reproduce=f"raft-fuzz replay {target} {shlex.quote(str(path))}",
+        # Line numbers change with every edit, and a baseline is to know the finding even so.
+        subject=re.sub(r":\d+", "", f"{target} at {identity.place}"),
     )

@@ -15,9 +15,11 @@ class Target:
 
     `check` holds an input against every law, `probe` against those that a fuzzing run can afford on
     each input; whatever `probe` finds, `check` finds. `layout` is what the structure-aware mutator
-    knows of an input.
+    knows of an input. `places` are functions that do nothing, which `probe` calls to say that the
+    input has led somewhere: a run counts them as it does the branches of the code under test.
     """
 
     check: Check
     probe: Check
     layout: Layout
+    places: tuple[Callable[[], None], ...] = ()

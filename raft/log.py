@@ -13,6 +13,7 @@ from raft.filesystem import File, Filesystem
 from raft.log_entry import ENTRY_HEADER_BYTES, LogEntry
 from raft.preamble import checksum_seed
 from raft.segment import (
+    HEADER_BYTES,
     HEADER_PREVIOUS_CRC_OFFSET,
     RECORD_BYTES,
     RECORD_PREVIOUS_CRC_OFFSET,
@@ -54,7 +55,8 @@ class Log:
         self._filesystem = filesystem
         self._directory_id = directory_id
         self._seed = checksum_seed(directory_id)
-        self._max_segment_bytes = max_segment_bytes
+        # One whose records were all removed is not full: the next would have the same name.
+        self._max_segment_bytes = max(max_segment_bytes, HEADER_BYTES + 1)
         # The entry before the first in memory: the snapshot's last one, or one below it.
         self._base_index = snapshot_index
         self._base_term = snapshot_term

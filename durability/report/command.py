@@ -81,10 +81,13 @@ def _write_json(result: Result, path: str) -> None:
     write_json(result.document(), path)
 
 
-def reporting(name: str, *, campaign: bool = False) -> Callable[[Command], Callable[..., None]]:
+def reporting(
+    name: str, *, campaign: bool = False, program: str = "durability"
+) -> Callable[[Command], Callable[..., None]]:
     """Turn a function that returns a Result into a command with the options all commands have.
 
-    Some of them act only on a `campaign` of many runs; the others accept these too.
+    Some of them act only on a `campaign` of many runs; the others accept these too. `program` is
+    what the command belongs to.
     """
     unless = "" if campaign else " No effect here."
 
@@ -131,6 +134,7 @@ def reporting(name: str, *, campaign: bool = False) -> Callable[[Command], Calla
             if not outputs.are_distinct():
                 raise click.UsageError("two reports are to be written to one file")
             result = _outcome(name, command, baseline, options)
+            result.program = program
             errors = list(result.reasons) if result.misused else []
             if not _print(result):
                 errors.append("the summary cannot be printed")

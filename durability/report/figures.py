@@ -36,6 +36,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "last_index", "snapshot_index",
     ),
     "checks": ("name", "ok", "detail"),
+    "mutants": ("id", "catalogue", "found", "executions"),
+    "crashes": ("target", "kind", "place", "path"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars."""
 

@@ -34,7 +34,7 @@ def _suite(result: Result) -> Element:
     cases = list(_cases(result))
     suite = _element(
         "testsuite",
-        name=f"durability {result.command}",
+        name=f"{result.program} {result.command}",
         tests=str(len(cases)),
         failures=str(_having("failure", cases)),
         errors=str(_having("error", cases)),

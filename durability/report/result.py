@@ -9,6 +9,7 @@ import msgspec
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
 from durability.errors import ExitStatus, UnreadableError
+from durability.report.plot import Plot
 
 _EXIT = {
     "held": ExitStatus.HELD,
@@ -24,7 +25,8 @@ class Result:
     `figures` are the command's own keys of its JSON, numbers and lists; `reasons` say why a part is
     inconclusive; `notes` are what a reader must know to understand the figures; `known` are
     violations that a baseline lists and that therefore do not fail the run. `misused` says that one
-    of the reasons is a wrong command line, or a wrong file that it names.
+    of the reasons is a wrong command line, or a wrong file that it names. `program` is whose
+    command it is. `plots` are shown by the page alone.
     """
 
     command: str
@@ -36,6 +38,8 @@ class Result:
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     misused: bool = False
+    program: str = "durability"
+    plots: list[Plot] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:

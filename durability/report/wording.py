@@ -69,6 +69,7 @@ _HELD: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "simulate": lambda figures: f"{counted(figures['seeds'], 'run')}, every property kept in each",
     "audit": lambda _: "what each of the directories holds is whole and agrees",
     "replay": lambda figures: f"{counted(figures['cases'], 'case')} replayed, without a violation",
+    "run": lambda figures: f"{counted(figures['executions'], 'input')} tested, none breaks a law",
     "trace": lambda figures: f"{counted(figures['operations'], 'operation')} recorded",
     "scenario": lambda figures: f"{counted(len(figures['scenarios']), 'scenario')} held",
     "targets": lambda _: "the targets known by name are listed",

@@ -6,25 +6,26 @@ uniformly random inputs and Hypothesis too.
 """
 
 import resource
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from fuzz.campaign import MUTATORS, Limits, Mutator, environment, fuzz
+from fuzz.campaign import MUTATORS, Limits, Mutator, fuzz
 from fuzz.corpus import Corpus
-from fuzz.errors import InconclusiveError
-from fuzz.mutants.attempt import Attempt
 from fuzz.mutants.planted import PlantedDefect
+from fuzz.mutants.searches import draw_by_hypothesis, draw_uniformly, replay
 from fuzz.mutants.tree import edit, edited_package
+from fuzz.mutants.trial import Attempt, Changed, attempt
 
 EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}
 """What each mutator has, unless it is told otherwise: ten seconds of CPU time."""
 
-_COMPARED: Final = ("random", "hypothesis")
+_SECONDS_MAX: Final = 60.0
+"""A target of a hundred executions a second is given up earlier."""
+
+_COMPARED: Final = {"random": draw_uniformly, "hypothesis": draw_by_hypothesis}
 
 
 class Hunt(msgspec.Struct, frozen=True):
@@ -61,30 +62,30 @@ def hunt(
         InconclusiveError: a process failed.
     """
     content = edit(defect.path, defect.old, defect.new)
+    module = defect.path.removesuffix(".py").replace("/", ".")
+    changed = Changed(module, compile(content, defect.path, "exec"))
     target = defect.target
-    attempts: dict[str, Attempt] = {}
-    compared: dict[str, int] = {}
     before = _cpu_s()
-    with edited_package(defect.path, content) as root:
-        files = [str(path) for path in corpus.files(target)]
-        attempts["replay"] = _attempt(target, "replay", files, root)
-        for mutator in MUTATORS:
-            if not compare and any(attempt.executions for attempt in attempts.values()):
-                break
-            attempts[mutator] = _fuzz(target, mutator, executions[mutator], corpus, seed, root)
-        cpu_s = _cpu_s() - before
-        if compare:
-            for technique in _COMPARED:
-                attempt = _attempt(target, technique, [str(seed)], root)
-                compared[technique] = attempt.executions
-    found = [attempt for attempt in attempts.values() if attempt.executions]
+    attempts = {"replay": attempt(changed, target, replay(corpus.files(target)))}
+    if compare or not attempts["replay"].executions:
+        with edited_package(defect.path, content) as root:
+            for mutator in MUTATORS:
+                attempts[mutator] = _fuzz(target, mutator, executions[mutator], corpus, seed, root)
+                if attempts[mutator].executions and not compare:
+                    break
+    cpu_s = _cpu_s() - before
+    compared = {}
+    if compare:
+        for name, search in _COMPARED.items():
+            compared[name] = attempt(changed, target, search(seed)).executions
+    found = [done for done in attempts.values() if done.executions]
     return Hunt(
         id=defect.name,
         target=target,
         catalogue=defect.catalogue,
         found=bool(found),
-        executions=min((attempt.executions for attempt in found), default=0),
-        techniques={name: attempt.executions for name, attempt in attempts.items()},
+        executions=min((done.executions for done in found), default=0),
+        techniques={name: done.executions for name, done in attempts.items()},
         compared=compared,
         message=found[0].message if found else "",
         cpu_s=cpu_s,
@@ -97,25 +98,13 @@ def _fuzz(
     run = fuzz(
         target,
         mutator,
-        Limits(executions=executions),
+        Limits(_SECONDS_MAX, executions),
         seed,
         corpus.directories(target),
         package_root=root,
         findings_max=1,
     )
     return Attempt(run.executions, run.findings[0].message) if run.findings else Attempt()
-
-
-def _attempt(target: str, technique: str, arguments: Sequence[str], root: Path) -> Attempt:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "fuzz.mutants.attempt", target, technique, *arguments],
-        env=environment(root),
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise InconclusiveError(f"{technique} on {target}: {done.stderr.decode()[-2000:]}")
-    return msgspec.json.decode(done.stdout, type=Attempt)
 
 
 def _cpu_s() -> float:

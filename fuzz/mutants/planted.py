@@ -208,7 +208,7 @@ PLANTED: Final = (
     ),
     PlantedDefect(
         "snapshot-of-another-directory",
-        "recovery",
+        "snapshot",
         "raft/snapshot.py",
         "            if snapshot.directory_id != directory_id:\n",
         "            if snapshot.directory_id == 0:\n",
@@ -280,6 +280,64 @@ PLANTED: Final = (
         "raft/recovery.py",
         "    if last.term > metadata.current_term:\n",
         "    if last.term > 2**64:\n",
+    ),
+    PlantedDefect(
+        "rot-given-up-and-not-written-down",
+        "recovery",
+        "raft/recovery.py",
+        "        metadata, current_term=term, voted_for=None, durable_index=INCOMPLETE\n",
+        "        metadata, current_term=term, voted_for=None\n",
+        "D44",
+    ),
+    PlantedDefect(
+        "half-of-a-batch-stored",
+        "append_batch",
+        "raft/follower.py",
+        "        entries = _decode_entries(message)\n",
+        "        offset = 0\n"
+        "        while offset < len(message.data):\n"
+        "            entry, offset = LogEntry.decode_from(message.data, offset)\n"
+        "            if entry.index == log.last_index + 1 and entry.type is EntryType.NORMAL:\n"
+        "                replica.append([entry])\n"
+        "        entries = _decode_entries(message)\n",
+        "D30",
+    ),
+    PlantedDefect(
+        "decode-error-leaves-step",
+        "append_batch",
+        "raft/member.py",
+        "            except DecodeError:\n",
+        "            except LookupError:\n",
+        "D30",
+    ),
+    PlantedDefect(
+        "batch-from-a-later-term-stored",
+        "append_batch",
+        "raft/follower.py",
+        "previous.term <= entry.term <= message.term",
+        "previous.term <= entry.term",
+    ),
+    PlantedDefect(
+        "kind-of-command-taken-modulo",
+        "commands",
+        "raft/examples/queue.py",
+        "    match data[0]:\n",
+        "    match data[0] % 128:\n",
+    ),
+    PlantedDefect(
+        "acknowledged-beyond-what-was-verified",
+        "node_steps",
+        "raft/follower.py",
+        "        self._respond(message, success=True, index=verified)\n",
+        "        self._respond(message, success=True, index=log.last_index)\n",
+        "D02",
+    ),
+    PlantedDefect(
+        "votes-twice-in-a-term",
+        "node_steps",
+        "raft/member.py",
+        "        is_free = is_later or storage.metadata.voted_for in (None, message.sender)\n",
+        "        is_free = True\n",
     ),
     PlantedDefect(
         "heartbeat-as-long-as-timeout",

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fuzz.errors import UsageError
+from durability.errors import UsageError
 
 
 def source(path: str) -> str:

@@ -15,7 +15,6 @@ from construct import (
 )
 
 from fuzz.laws import Faults
-from raft.config import DEFAULT_MAX_PAYLOAD_BYTES
 from raft.errors import (
     DecodeError,
     InvalidFieldError,
@@ -45,6 +44,9 @@ _MESSAGE = Struct(
     "data_size" / Int32ul,
     "data" / GreedyBytes,
 )
+_PAYLOAD_BYTES_MAX = 64 * 2**20
+"""The limit where the caller names none."""
+
 _LOG_ENTRY = Struct("term" / Int64ul, "index" / Int64ul, "type" / Int8ul, "size" / Int32ul)
 _PEER = Struct("id" / Int64ul, "role" / Int8ul, "size" / Int16ul)
 
@@ -52,7 +54,8 @@ _PEER = Struct("id" / Int64ul, "role" / Int8ul, "size" / Int16ul)
 class _Reading:
     """Bytes that are being read, and the faults found in them so far."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, payload_bytes_max: int = _PAYLOAD_BYTES_MAX) -> None:
+        self._payload_bytes_max = payload_bytes_max
         self._stream = BytesIO(data)
         self._left = len(data)
         self.faults: set[type[DecodeError]] = set()
@@ -69,8 +72,10 @@ class _Reading:
 
     def take_bytes(self, size: int) -> bytes | None:
         """Read opaque bytes, the size of which is checked before it is believed."""
-        if size > DEFAULT_MAX_PAYLOAD_BYTES:
+        if size > self._payload_bytes_max:
+            # Refused for that alone: what does not fit is not looked for.
             self.faults.add(PayloadTooLargeError)
+            return None
         if size > self._left:
             self.faults.add(TruncatedError)
             return None
@@ -84,7 +89,8 @@ class _Reading:
 
     def finish(self) -> Faults:
         """Note what is left over, unless it is known already that the end was never reached."""
-        self.require(self._left == 0 or TruncatedError in self.faults, TrailingBytesError)
+        is_at_end = self._left == 0 or self.faults & {TruncatedError, PayloadTooLargeError}
+        self.require(bool(is_at_end), TrailingBytesError)
         return frozenset(self.faults)
 
 
@@ -98,9 +104,12 @@ def message(data: bytes) -> Message | Faults:
     reading.require(fields.protocol_version == 1, UnsupportedVersionError)
     reading.require(fields.type <= max(MessageType), InvalidFieldError)
     reading.require(fields.success <= 1, InvalidFieldError)
-    reading.require(fields.data_size <= DEFAULT_MAX_PAYLOAD_BYTES, PayloadTooLargeError)
-    reading.require(fields.data_size <= len(fields.data), TruncatedError)
-    reading.require(fields.data_size >= len(fields.data), TrailingBytesError)
+    if fields.data_size > _PAYLOAD_BYTES_MAX:
+        # Refused for that alone: what does not fit is not looked for.
+        reading.faults.add(PayloadTooLargeError)
+    else:
+        reading.require(fields.data_size <= len(fields.data), TruncatedError)
+        reading.require(fields.data_size >= len(fields.data), TrailingBytesError)
     if reading.faults:
         return frozenset(reading.faults)
     return Message(
@@ -122,7 +131,8 @@ def message(data: bytes) -> Message | Faults:
 
 def entries(count: int, data: bytes) -> tuple[LogEntry, ...] | Faults:
     """Decode the entries of an AppendEntries that claims `count` of them."""
-    reading = _Reading(data)
+    # The message's own limit has been kept: in it an entry may be as large as it can be.
+    reading = _Reading(data, payload_bytes_max=2**32)
     found = []
     for _ in range(count):
         entry = _take_entry(reading)

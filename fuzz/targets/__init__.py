@@ -5,6 +5,7 @@ Each has `check(data)`, which holds one input against every law and imports no f
 instrumented must not have been imported before.
 """
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, cast
@@ -34,12 +35,39 @@ TARGETS: Final = {
     "snapshot": Instrumentation(("raft.snapshot", "raft.preamble"), 42),
     "config": Instrumentation(("raft.config",), 24),
     "recovery": Instrumentation(("raft.recovery", "raft.segment"), 110),
+    "commands": Instrumentation(
+        ("raft.examples.fields", "raft.examples.kv", "raft.examples.queue"), 80
+    ),
+    "append_batch": Instrumentation(("raft.follower", "raft.log_entry"), 40),
+    "node_steps": Instrumentation(("raft.member", "raft.follower", "raft.leader"), 250),
+    "toml_target": Instrumentation(("durability.targets.program",), 50),
+    "trace_file": Instrumentation(("durability.trace.trace", "durability.trace.tree"), 65),
 }
+
+
+_MADE_OF_SUBJECTS: Final = (
+    "fuzz.specification",
+    "fuzz.damage",
+    "fuzz.directories",
+    "fuzz.disk",
+    "fuzz.schedule",
+)
 
 
 def load(name: str) -> Target:
     """Import a target, and with it what it tests."""
     return cast(Target, import_module(f"fuzz.targets.{name}").TARGET)
+
+
+def forget() -> None:
+    """Have the next `load` import everything anew that reads bytes, or imports what does.
+
+    Targets that are loaded already go on with what they have imported.
+    """
+    # Where a package stays, `from package import module` finds the old module in it.
+    subjects = ("raft", "durability", "fuzz.targets.", *_MADE_OF_SUBJECTS)
+    for module in [module for module in sys.modules if module.startswith(subjects)]:
+        del sys.modules[module]
 
 
 def invariant(name: str) -> str:

@@ -46,6 +46,7 @@ def _settings(data: bytes) -> dict[str, Any]:
 
 
 def _value(kind: int, number: int) -> Any:
+    above_u64 = 2**64 + number
     too_long_to_print = number << 16384
     values = (
         number,
@@ -55,6 +56,7 @@ def _value(kind: int, number: int) -> Any:
         None,
         float(number),
         str(number),
+        above_u64,
     )
     return values[(kind - 1) % len(values)]
 

@@ -3,10 +3,11 @@
 Each input is a file. It is tested as it is, and once more with its checksum put right.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from fuzz.disk import MemoryFilesystem
-from fuzz.laws import Buffer, Encoding
+from fuzz.laws import BrokenLawError, Buffer, Encoding
 from fuzz.layout import Layout
 from fuzz.seal import seal_metadata
 from fuzz.specification import files
@@ -14,13 +15,20 @@ from fuzz.target import Target
 from raft.errors import CorruptionError, StorageError
 from raft.metadata import METADATA_NAME, Metadata
 
+_INCOMPLETE: Final = 2**64 - 1
+"""The durable index of a log that lacks entries (docs/formats.md)."""
+
 METADATA: Final = Layout((8, 2, 2, 4, 8, 8, 8, 8, 1, 8, 8, 4))
 
 
 def check(data: bytes) -> None:
     """Hold one file, and the same one sealed, against every law."""
-    _ENCODING.check(data)
-    _ENCODING.check(seal_metadata(data))
+    for content in (data, seal_metadata(data)):
+        _ENCODING.check(content)
+        with suppress(StorageError):
+            metadata = _decode(content)
+            if metadata.is_complete is (metadata.durable_index == _INCOMPLETE):
+                raise BrokenLawError(f"it says that it is complete, or not: {metadata}")
 
 
 def _probe(data: bytes) -> None:

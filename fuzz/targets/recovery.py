@@ -8,9 +8,14 @@ An input is a program of damages to one of a few data directories (`fuzz.damage`
 - recovery is idempotent: a second one finds the same, clean, and changes nothing;
 - recovery may be killed at any operation: the next one finds the same;
 - what was recovered can be gone on with: an entry more is there after the next start;
+- what nobody has damaged is left as it is, and belongs to one node of one group;
+- with `repair_from_peers` the same comes out where nothing was lost; else the log up to what was,
+  in a term of its own, and written down as incomplete; refused are damaged metadata, and the files
+  of another directory;
 - the auditor, a second implementation of docs/formats.md, comes to the same end.
 """
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,14 +24,15 @@ from typing import Final
 
 from durability.audit.directory import audit_directory
 from fuzz.damage import PROGRAM, DamagedDirectory, damage
-from fuzz.directories import build_directories
+from fuzz.directories import DataDirectory, build_directories
 from fuzz.disk import KilledError, MemoryFilesystem
 from fuzz.laws import BrokenLawError
 from fuzz.target import Target
 from raft.config import Config
-from raft.errors import StorageError, WrongDirectoryError
+from raft.errors import CorruptionError, StorageError, WrongDirectoryError
 from raft.filesystem import Filesystem
 from raft.log_entry import LogEntry
+from raft.metadata import METADATA_NAME, Metadata
 from raft.recovery import Recovery
 from raft.snapshot import Snapshot
 from raft.storage import Storage
@@ -34,6 +40,9 @@ from raft.storage import Storage
 _DIRECTORIES: Final = build_directories()
 _TEMPORARIES: Final = frozenset({"metadata.tmp", "snapshot.tmp"})
 _RAM_DISK: Final = "/dev/shm"  # noqa: S108 - the directories made in it are private and removed
+_DIRECTORY_ID_OFFSET: Final = 16
+"""Where a CorruptionError finds a segment to be of another directory, or another index."""
+
 _MAX_INDEX: Final = 2**63
 
 
@@ -49,6 +58,7 @@ class _State:
     last_index: int
     last_term: int
     entries: tuple[LogEntry, ...]
+    is_complete: bool
 
 
 def check(data: bytes) -> None:
@@ -56,6 +66,7 @@ def check(data: bytes) -> None:
     damaged = damage(data, _DIRECTORIES)
     if damaged is not None:
         outcome = _check_recovery(damaged)
+        _check_repair(damaged, outcome)
         if not damaged.sealed:
             _check_audit(damaged, outcome)
 
@@ -74,6 +85,8 @@ def _check_recovery(damaged: DamagedDirectory) -> tuple[_State, Recovery] | Stor
         raise BrokenLawError(f"recovered, and {sorted(files)} are there")
     if not damaged.sealed:
         _check_kept(damaged, state)
+    if damaged.files == damaged.origin.files and damaged.origin.is_settled:
+        _check_untouched(damaged, state, files)
     again = MemoryFilesystem(files)
     second = _recover(again, config)
     if second != (state, Recovery()) or again.files != files:
@@ -96,6 +109,7 @@ def _recover(filesystem: Filesystem, config: Config) -> tuple[_State, Recovery]:
         storage.log.last_index,
         storage.log.last_term,
         tuple(storage.log.entries()),
+        storage.metadata.is_complete,
     )
     storage.close()
     return state, storage.recovery
@@ -124,9 +138,7 @@ def _check_refusal(
 
 def _check_kept(damaged: DamagedDirectory, state: _State) -> None:
     origin = damaged.origin
-    written = tuple(origin.entries[state.first_index - 1 : state.last_index])
-    if state.entries != written:
-        raise BrokenLawError(f"entries {state.entries} recovered, {written} were written")
+    _check_written(origin, state)
     if state.snapshot is not None and (state.snapshot, state.state) != origin.snapshot:
         raise BrokenLawError(f"{state.snapshot} recovered, {origin.snapshot} was written")
     if damaged.only_tail_is_damaged and state.last_index < origin.acknowledged_index:
@@ -134,6 +146,77 @@ def _check_kept(damaged: DamagedDirectory, state: _State) -> None:
             f"entries up to {state.last_index} recovered, "
             f"those up to {origin.acknowledged_index} were acknowledged"
         )
+
+
+def _check_written(origin: DataDirectory, state: _State) -> None:
+    """Check that each entry is what was written there; without its snapshot the old log counts."""
+    log = origin.replaced if state.snapshot is None and origin.replaced else origin.entries
+    written = tuple(log[state.first_index - 1 : state.last_index])
+    if state.entries != written:
+        raise BrokenLawError(f"entries {state.entries} recovered, {written} were written")
+
+
+def _check_untouched(damaged: DamagedDirectory, state: _State, files: dict[str, bytes]) -> None:
+    """Recover what nothing has happened to: for another node, too, whose it is not."""
+    if files != damaged.files or state.is_complete != damaged.origin.is_complete:
+        raise BrokenLawError(f"nothing was wrong, and it was changed: {state}")
+    config = damaged.origin.config
+    for other in (
+        dataclasses.replace(config, node_id=config.node_id + 1),
+        dataclasses.replace(config, group_id=config.group_id + 1),
+    ):
+        try:
+            _recover(MemoryFilesystem(files), other)
+        except WrongDirectoryError:
+            continue
+        raise BrokenLawError(f"{other} has opened the directory of {config}")
+
+
+def _check_repair(
+    damaged: DamagedDirectory, outcome: tuple[_State, Recovery] | StorageError
+) -> None:
+    """Have the same files recovered where damage may be given up, for a leader to replace."""
+    config = dataclasses.replace(damaged.origin.config, repair_from_peers=True)
+    filesystem = MemoryFilesystem(damaged.files)
+    try:
+        repaired = _recover(filesystem, config)
+    except StorageError as error:
+        is_due = isinstance(outcome, StorageError) and (
+            not isinstance(error, CorruptionError)
+            or error.path == METADATA_NAME
+            or error.offset == _DIRECTORY_ID_OFFSET
+        )
+        if not is_due:
+            raise BrokenLawError(f"{outcome}; to be repaired, and refused: {error}") from error
+        return
+    state, recovery = repaired
+    if not isinstance(outcome, StorageError):
+        if repaired != outcome:
+            raise BrokenLawError(f"nothing to repair in {outcome}; repaired: {repaired}")
+        return
+    if not isinstance(outcome, CorruptionError) or recovery.tail != "corrupt":
+        raise BrokenLawError(f"{outcome}; repaired, it is {recovery}")
+    _check_given_up(damaged, outcome, state)
+    again = _recover(MemoryFilesystem(filesystem.files), config)
+    # A forged record may claim that more than all is durable, and is repaired for ever.
+    if not damaged.sealed and again != (state, Recovery()):
+        raise BrokenLawError(f"repaired, then {again}; before, {state}")
+
+
+def _check_given_up(damaged: DamagedDirectory, damage: CorruptionError, state: _State) -> None:
+    """Check that what is left says of itself that something was lost, and lacks no more than that.
+
+    A snapshot that was damaged is gone, and with it the beginning of the log.
+    """
+    metadata = Metadata.read(MemoryFilesystem(damaged.files))
+    if state.is_complete or (state.term, state.voted_for) != (metadata.current_term + 1, None):
+        raise BrokenLawError(f"given up by {metadata}, and it says {state}")
+    base_index = state.snapshot.index if state.snapshot else 0
+    last_index = damage.index - 1 if damage.index is not None and state.entries else base_index
+    if damage.index is not None and state.last_index != last_index:
+        raise BrokenLawError(f"{damage}; and the log ends at {state.last_index}")
+    if not damaged.sealed:
+        _check_written(damaged.origin, state)
 
 
 def _check_killed(damaged: DamagedDirectory, state: _State, operations_left: int) -> None:

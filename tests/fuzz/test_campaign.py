@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from durability.errors import InconclusiveError, MechanismError
 from fuzz import campaign
 from fuzz.campaign import Limits, Run, fuzz, refuse_empty
 from fuzz.corpus import Corpus
-from fuzz.errors import EmptyRunError, InconclusiveError, MissingToolError
+from fuzz.errors import EmptyRunError
 from fuzz.minimise import minimise
 from fuzz.mutants.tree import edit, edited_package
 from fuzz.report import Found, Started, decode_lines, encode_line
@@ -106,7 +107,7 @@ def test_a_process_that_fails_is_no_run() -> None:
 
 def test_without_atheris_the_way_to_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign, "find_spec", lambda _: None)
-    with pytest.raises(MissingToolError, match="pip install"):
+    with pytest.raises(MechanismError, match="pip install"):
         fuzz("peer", "default", Limits(executions=10), 7, [])
 
 

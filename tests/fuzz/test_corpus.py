@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from durability.errors import UsageError
 from fuzz.corpus import REGRESSIONS, Corpus
-from fuzz.errors import UsageError
 from fuzz.finding import file_name
 from fuzz.targets import TARGETS, load
 

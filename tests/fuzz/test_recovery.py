@@ -27,7 +27,8 @@ def test_each_directory_recovers_with_all_that_was_written(number: int) -> None:
     storage = Storage(filesystem, directory.config)
     assert storage.log.last_index == len(directory.entries)
     assert storage.recovery.tail == "clean"
-    assert filesystem.files == directory.files
+    assert (filesystem.files == directory.files) is directory.is_settled
+    assert storage.metadata.is_complete is directory.is_complete
     assert directory == build_directories()[number]
 
 

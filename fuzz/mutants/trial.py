@@ -1,0 +1,134 @@
+"""Trying a changed module on many inputs, in a child of this process that imports it anew.
+
+A fork costs a few milliseconds and inherits all that is slow to import; an interpreter of its own
+for each of hundreds of mutants would cost more than the inputs do.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from types import CodeType, ModuleType
+from typing import Final, NamedTuple
+
+import msgspec
+
+from durability.errors import InconclusiveError
+from fuzz.finding import describe, run_check
+from fuzz.target import Check, Target
+from fuzz.targets import forget, load
+from fuzz.watch import Watched, watching
+
+_ADDRESS_SPACE_BYTES: Final = 2**30
+_HANG_S: Final = 0.5
+"""Ten times what the slowest input takes: an endless loop is noticed after one to two of these."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """After how many inputs a law was broken, 0 if none was, and by what."""
+
+    executions: int = 0
+    message: str = ""
+
+
+class Changed(NamedTuple):
+    """A module of the package under test, and the code that it is to have instead of its own."""
+
+    module: str
+    code: CodeType
+
+
+Search = Callable[[Target, Check], None]
+"""Makes inputs for a target and calls the check with each; the first that breaks a law ends it."""
+
+
+def attempt(changed: Changed, target: str, search: Search) -> Attempt:
+    """Search for an input of a target that breaks a law while a module is changed.
+
+    Raises:
+        InconclusiveError: the child died of something else.
+    """
+    reader, writer = os.pipe()
+    with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            tempfile.tempdir = scratch
+            _run(writer, lambda: _attempt(changed, target, search))
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            said = pipe.read()
+        _, status = os.waitpid(child, 0)
+    if status:
+        raise InconclusiveError(f"the child on {target} ended with {status}")
+    return msgspec.json.decode(said, type=Attempt)
+
+
+def _run(writer: int, work: Callable[[], Attempt]) -> None:
+    """Do the work of a child and end it: nothing of its parent's is to be cleaned up by it."""
+    status = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
+        os.write(writer, msgspec.json.encode(work()))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+class _BrokenError(Exception):
+    """The first input that breaks a law has been found."""
+
+
+def _attempt(changed: Changed, name: str, search: Search) -> Attempt:
+    forget()
+    sys.meta_path.insert(0, _Finder(changed))
+    try:
+        target = load(name)
+    except Exception as error:  # noqa: BLE001 - the changed module may fail in any way
+        return Attempt(1, f"it cannot even be imported: {describe(error)}")
+    check = Watched(target.check)
+    found: list[Attempt] = []
+
+    def hold(data: bytes) -> None:
+        error = run_check(check, data)
+        if error is not None:
+            found.append(Attempt(check.executions, describe(error)))
+            raise _BrokenError
+
+    with watching(check, tick_s=_HANG_S), suppress(_BrokenError):
+        search(target, hold)
+    return found[0] if found else Attempt()
+
+
+class _Finder(MetaPathFinder):
+    """Finds the one module that is changed, and leaves all others to who comes next."""
+
+    def __init__(self, changed: Changed) -> None:
+        self._changed = changed
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return where the module is, with a loader that has other code."""
+        if name != self._changed.module:
+            return None
+        found = importlib.machinery.PathFinder.find_spec(name, path, target)
+        assert found is not None
+        assert found.origin is not None
+        loader = _Loader(name, found.origin, self._changed.code)
+        return importlib.util.spec_from_file_location(name, found.origin, loader=loader)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, path: str, code: CodeType) -> None:
+        super().__init__(name, path)
+        self._code = code
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return self._code

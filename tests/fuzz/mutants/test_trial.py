@@ -1,0 +1,72 @@
+"""Changed modules in a child: what is found, and what becomes of a change that is no decoder."""
+
+import pytest
+
+from durability.errors import InconclusiveError
+from fuzz.corpus import Corpus
+from fuzz.mutants.searches import UNIFORM_INPUTS, draw_by_hypothesis, draw_uniformly, mutate, replay
+from fuzz.mutants.tree import edit, source
+from fuzz.mutants.trial import Changed, Search, attempt
+from fuzz.target import Check, Target
+from fuzz.targets import load
+
+PATHS = Corpus.find().files("peer")
+SEARCHES = [replay(PATHS), mutate(PATHS, 1, 100), draw_uniformly(1), draw_by_hypothesis(1)]
+
+
+def changed(old: str, new: str) -> Changed:
+    return Changed("raft.peer", compile(edit("raft/peer.py", old, new), "raft/peer.py", "exec"))
+
+
+UNCHANGED = Changed("raft.peer", compile(source("raft/peer.py"), "raft/peer.py", "exec"))
+ROLE = ("        if role >= len(_ROLES):\n", "        if role > len(_ROLES):\n")
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_nothing_is_found_where_nothing_is_changed(search: Search) -> None:
+    assert attempt(UNCHANGED, "peer", search).executions == 0
+
+
+def test_the_changed_module_is_what_is_tested() -> None:
+    found = attempt(changed(*ROLE), "peer", SEARCHES[0])
+    assert 0 < found.executions <= len(PATHS)
+    assert "IndexError" in found.message
+    assert attempt(changed(*ROLE), "peer", SEARCHES[1]).executions
+    assert attempt(changed(*ROLE), "peer", SEARCHES[3]).executions
+    assert attempt(changed(*ROLE), "peer", SEARCHES[2]).executions == 0
+
+
+def test_an_endless_loop_and_a_module_that_cannot_be_imported_are_found() -> None:
+    line = "        if role >= len(_ROLES):\n"
+    endless = changed(line, f"        while role == 1:\n            pass\n{line}")
+    assert "HangError" in attempt(endless, "peer", SEARCHES[0]).message
+    broken = Changed("raft.peer", compile("raise OSError", "raft/peer.py", "exec"))
+    assert "cannot even be imported" in attempt(broken, "peer", SEARCHES[0]).message
+
+
+def test_memory_is_bounded() -> None:
+    line = "        if role >= len(_ROLES):\n"
+    greedy = changed(line, f"        bytearray(2**31)\n{line}")
+    assert "MemoryError" in attempt(greedy, "peer", SEARCHES[0]).message
+
+
+def test_a_child_that_fails_has_shown_nothing() -> None:
+    def fails(target: Target, check: Check) -> None:
+        del target, check
+        raise OSError("no such input")
+
+    with pytest.raises(InconclusiveError, match="ended with"):
+        attempt(UNCHANGED, "peer", fails)
+
+
+def test_uniform_inputs_are_many_and_depend_on_the_seed() -> None:
+    layout = load("peer").layout
+
+    def drawn(seed: int) -> list[bytes]:
+        inputs: list[bytes] = []
+        target = Target(check=inputs.append, probe=inputs.append, layout=layout)
+        draw_uniformly(seed)(target, inputs.append)
+        return inputs
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert len(drawn(1)) == UNIFORM_INPUTS
