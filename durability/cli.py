@@ -6,10 +6,10 @@
 import os
 import secrets
 import shlex
-import shutil
 import signal
 import tempfile
 import time
+from functools import partial
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -19,16 +19,20 @@ from rich.console import Console
 
 from durability.audit.directory import audit_directory
 from durability.audit.recovered import DirectoryAudit
+from durability.campaign.places import ram_disk
 from durability.crash_cycle import Cycle, Mechanism, Plan
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
 from durability.errors import DurabilityError, UnreadableError, UsageError
+from durability.offline import Scope, explore
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.command import CommandGroup, output, reporting
 from durability.report.finding import FINDINGS
 from durability.report.result import Result
 from durability.report.terminal import CrashProgress
+from durability.scenarios.running import run_scenarios
+from durability.scenarios.scenario import Conditions
 from durability.simulation.options import Faults
 from durability.simulation_campaign import simulate
 from durability.targets import catalogue
@@ -37,10 +41,9 @@ from durability.trace import trace as traces
 from durability.trace.kill_order import KillOrder
 
 _KILLS: Final = 200
+_LINKS: Final = 3
 _SEEDS: Final = 100
 _RUN_DEADLINE_S: Final = 30.0
-_RAM_DISK: Final = "/dev/shm"  # noqa: S108 - directories made in it are private and removed
-_RAM_DISK_FREE_BYTES_MIN: Final = 1 << 28
 
 
 def _directory(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
@@ -103,6 +106,16 @@ def _position(
     callback=_position,
     help="Kill once, at this position of the write stream.",
 )
+@click.option("--chain", is_flag=True, help="Run on what a kill left, kill again, and so on.")
+@click.option("--links", type=click.IntRange(2), help=f"Kills in a chain; by default {_LINKS}.")
+@click.option("--in-recovery", is_flag=True, help="Kill each recovery too, and recover again.")
+@click.option("--offline", is_flag=True, help="Recover every state that kills of one run leave.")
+@click.option(
+    "--cross-check",
+    type=click.IntRange(0),
+    metavar="N",
+    help="How many of these states to make by real kills too; by default one in a hundred.",
+)
 @click.option(
     "--measure",
     type=click.FloatRange(0, min_open=True),
@@ -129,12 +142,24 @@ def crash(
 
     TARGET is `reference`, the built-in Raft node, or a TOML file that describes a program.
     """
+    chain, links, in_recovery = (common[name] for name in ("chain", "links", "in_recovery"))
+    offline, cross_check = common["offline"], common["cross_check"]
+    _refuse(offline and (chain or in_recovery), "--offline is not for chains or recoveries")
+    _refuse(offline and (kills or at), "--offline covers every position: no --kills, no --at")
+    _refuse(at and (chain or in_recovery), "--at is one kill: no --chain, no --in-recovery")
+    _refuse(links and not chain, "--links needs --chain")
+    _refuse(cross_check is not None and not offline, "--cross-check needs --offline")
     found = catalogue.find(target)
-    if mechanism == "timer" and (tear or at):
-        raise UsageError("a kill by the clock has neither --tear nor --at: they need seccomp")
+    by_clock = mechanism == "timer"
+    _refuse(
+        by_clock and (tear or at),
+        "a kill by the clock has neither --tear nor --at: they need seccomp",
+    )
+    exact = chain or in_recovery or offline
+    _refuse(by_clock and exact, "--mechanism timer cannot do that: it needs exact kills")
     chosen, why = cast("Mechanism", mechanism), ""
     if mechanism == "auto":
-        chosen, why = ("seccomp", "") if tear or at else exact_or_timer()
+        chosen, why = ("seccomp", "") if tear or at or exact else exact_or_timer()
     tear = "none" if chosen == "timer" else tear or found.tear
     wanted = 1 if at else kills or _KILLS
     plan = Plan(
@@ -142,42 +167,45 @@ def crash(
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
         mechanism=chosen,
         tear=tear,
-        directory=directory or _data_directories(),
+        directory=directory or ram_disk(),
         findings=findings,
         measuring_s=measure,
         deadline_s=max(_RUN_DEADLINE_S, 2 * measure),
         at=None if at is None else KillOrder(at.offset, at.calls, tear),
+        links=(links or _LINKS) if chain else 1,
+        in_recovery=in_recovery,
     )
+    jobs = common["jobs"] or len(os.sched_getaffinity(0))
+    if offline:
+        scope = Scope(jobs=jobs, budget_s=common["budget"], checked=cross_check)
+        with CrashProgress(None, Console(stderr=True)) as progress:
+            return explore(found, plan, scope, partial(_advance, progress))
     limits = Limits(
         kills=wanted,
         explicit=kills is not None or at is not None,
-        jobs=min(wanted, common["jobs"] or len(os.sched_getaffinity(0))),
+        jobs=min(wanted, jobs),
         budget_s=common["budget"],
     )
-    with CrashProgress(wanted, Console(stderr=True)) as progress:
-
-        def advance(cycle: Cycle) -> None:
-            progress(
-                landed=cycle.landed,
-                torn=cycle.torn,
-                acknowledged=cycle.acknowledged,
-                violating=bool(cycle.found),
-            )
-
-        result = crash_loop(found, plan, limits, advance)
+    with CrashProgress(wanted * plan.links, Console(stderr=True)) as progress:
+        result = crash_loop(found, plan, limits, partial(_advance, progress))
     if why:
         result.notes.append(why)
     return result
 
 
-def _data_directories() -> str:
-    """Return a RAM disk with room, else the temporary directory: a kill loses no page cache."""
-    try:
-        free = shutil.disk_usage(_RAM_DISK).free
-    except OSError:
-        free = 0
-    usable = free >= _RAM_DISK_FREE_BYTES_MIN and os.access(_RAM_DISK, os.W_OK | os.X_OK)
-    return _RAM_DISK if usable else tempfile.gettempdir()
+def _refuse(wrong: object, why: str) -> None:
+    """Refuse options that contradict each other. Raises UsageError."""
+    if wrong:
+        raise UsageError(why)
+
+
+def _advance(progress: CrashProgress, cycle: Cycle) -> None:
+    progress(
+        landed=cycle.landed,
+        torn=cycle.torn,
+        acknowledged=cycle.acknowledged,
+        violating=bool(cycle.found),
+    )
 
 
 @main.command()
@@ -263,7 +291,7 @@ def record_command(target: str, output: str, directory: str | None, **_: Any) ->
         seed=0,
         mechanism="seccomp",
         tear="none",
-        directory=directory or _data_directories(),
+        directory=directory or ram_disk(),
         findings=FINDINGS,
         deadline_s=_RUN_DEADLINE_S,
     )
@@ -326,6 +354,24 @@ def simulate_command(
 
 
 @main.command()
+@click.argument("names", metavar="S05|S16|all...", nargs=-1)
+@_DIRECTORY
+@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@reporting("scenario", campaign=True)
+def scenario(names: tuple[str, ...], directory: str | None, findings: str, **common: Any) -> Result:
+    """Run scenarios: claims about the node, each put to a test of a stated size."""
+    conditions = Conditions(
+        seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
+        jobs=common["jobs"] or len(os.sched_getaffinity(0)),
+        budget_s=common["budget"],
+        directory=directory or ram_disk(),
+        disk=directory or tempfile.gettempdir(),
+        findings=findings,
+    )
+    return run_scenarios(names or ("all",), conditions)
+
+
+@main.command()
 @reporting("targets")
 def targets(**_: Any) -> Result:
     """List what can be tested here by name."""
@@ -338,4 +384,4 @@ def targets(**_: Any) -> Result:
 @reporting("doctor")
 def doctor_command(directory: str | None, **_: Any) -> Result:
     """Show what this machine can do by doing it: exact kill, torn write, order of promises."""
-    return doctor(directory or _data_directories())
+    return doctor(directory or ram_disk())

@@ -1,11 +1,11 @@
-"""One turn of the crash loop: run, kill, recover, audit."""
+"""One turn of the crash loop: run, kill, recover, audit; in a chain, on from what the kill left."""
 
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Container, Iterable
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -13,13 +13,15 @@ import msgspec
 
 from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.ledger import Ledger
+from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
+from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
 from durability.errors import CannotKeepError, DurabilityError, InconclusiveError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.report.finding import Finding, keep
-from durability.targets.contract import Target, Tear
+from durability.targets.contract import Launch, Target, Tear
 from durability.timed_kill import MICROSECONDS, Timer
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
@@ -37,29 +39,38 @@ Mechanism = Literal["seccomp", "timer"]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A violation, the coarsest tear that shows it, and the folder it is kept in, if it is."""
+    """A violation, the coarsest tear that shows it, and the folder it is kept in, if it is.
+
+    `where` says more of the kill where that was not one of a first run.
+    """
 
     violation: Violation
     tear: Tear
     folder: str | None = None
+    where: str = ""
 
 
-class Cycle(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one turn.
+class Cycle(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The result of one kill.
 
-    `number` is the kill's place in the campaign. `redrawn` counts drawn positions that the run did
-    not reach. Where the kill did not land, `why` says so and nothing was judged.
+    `number` is its turn's place in the campaign, `link` its place in the turn. `redrawn` counts
+    drawn positions that the run did not reach. Where the kill did not land, `why` says so and
+    nothing was judged. `digest` is that of what it left on disk. `recovery_killed` says that the
+    recovery was killed as well, and what that left recovered and judged.
     """
 
     number: int
+    link: int = 0
     redrawn: int = 0
     landed: bool = False
     why: str = ""
     offset: int = 0
     calls: int = 0
     torn: bool = False
+    digest: bytes = b""
     acknowledged: int = 0
     lost: int = 0
+    recovery_killed: bool = False
     found: list[Found] = []
     faults: list[str] = []
     notes: list[str] = []
@@ -71,7 +82,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `target_name` is what the user called the target by. With the mechanism `timer`, positions are
     microseconds of a run, see `timed_kill`. Data directories are made in `directory`, violations
     kept in `findings`. The run without a kill is followed for `measuring_s`, a run with one for
-    `deadline_s` at most. `at` orders every kill to one position instead of drawing it.
+    `deadline_s` at most. `at` orders every kill to one position instead of drawing it. A turn has
+    up to `links` kills, each of a run on what the one before left; with `in_recovery` each recovery
+    is killed too. Both need exact kills.
     """
 
     target_name: str
@@ -83,18 +96,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     measuring_s: float = 5.0
     deadline_s: float = 30.0
     at: KillOrder | None = None
+    links: int = 1
+    in_recovery: bool = False
 
 
 def recover_and_judge(
-    target: Target, trace: Trace, directory: str, later: Container[str] = ()
+    target: Target, heard: list[Heard], directory: str, later: Container[str] = ()
 ) -> Judgement:
-    """Recover a directory that a run has left, and judge it by what the run had printed.
+    """Recover a directory that a kill has left, and judge it by what was heard until then.
 
     `later` are the items that a run without a kill announces.
     """
     before = audit_before(target, directory)
     recovery = recover(target, directory)
-    return judge(target, trace.lines(), directory, before, recovery, later)
+    return judge(target, Promises.of(target, heard, later), directory, before, recovery)
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +124,30 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     violated: frozenset[str]
     faults: list[str]
     notes: list[str]
+
+
+def announced(target: Target, trace: Trace) -> frozenset[str]:
+    """Return the items that a run announced."""
+    ledger = Ledger(target.speech)
+    for line in trace.lines():
+        ledger.hear(line)
+    return frozenset(ledger.announced)
+
+
+class _Start(msgspec.Struct, frozen=True):
+    """What a process is started on: a fresh directory, or what earlier kills left.
+
+    `killed` says whether a run is to be killed there or a recovery.
+    """
+
+    heard: list[Heard] = []
+    content: Content | None = None
+    killed: Literal["run", "recovery"] = "run"
+    where: str = ""
+
+    def then(self, run: Run) -> list[Heard]:
+        """Return what has been heard once this run is over."""
+        return [*self.heard, Heard(self.killed, list(run.trace.lines()))]
 
 
 class CrashCycle:
@@ -140,56 +179,57 @@ class CrashCycle:
 
     def record(self) -> Run:
         """Run the target once, to its end or as far as its stream is explored."""
-        directory = self._fresh_directory()
-        try:
-            return self._explore(directory)
-        finally:
-            shutil.rmtree(directory)
+        return self._explore(_Start())
 
-    def _explore(self, directory: str) -> Run:
+    def _explore(self, start: _Start) -> Run:
+        with self._explored(start) as (run, _):
+            return run
+
+    @contextmanager
+    def _explored(self, start: _Start) -> Iterator[tuple[Run, str]]:
         limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
-        return self._run(directory, limit, self._plan.measuring_s)
+        with self._directory(start) as directory:
+            launch = self._target.workload(directory)
+            yield self._run(launch, directory, limit, self._plan.measuring_s), directory
 
     def measure(self) -> Measured:
         """Run the target as `record` does, and judge it where it has ended by itself.
 
         Raises VacuousError where it changes nothing below its directory.
         """
+        return self.measure_run()[1]
+
+    def measure_run(self) -> tuple[Run, Measured]:
+        """Return the run that `measure` measures, too."""
         target, plan = self._target, self._plan
-        directory = self._fresh_directory()
-        try:
-            run = self._explore(directory)
+        with self._explored(_Start()) as (run, directory):
             stream = self._stream(run)
-            if not stream.length and not stream.between:
+            if not stream:
                 raise VacuousError(
                     f"{target.name} changed nothing in its data directory{_end(run)}"
                 )
-            ledger = Ledger(target.speech)
-            for line in run.trace.lines():
-                ledger.hear(line)
             violated: frozenset[str] = frozenset()
-            faults = [text] if (text := _incomplete(run)) else []
+            faults = [text] if (text := incomplete(run)) else []
             if run.exit_status is not None:
                 try:
-                    judgement = recover_and_judge(target, run.trace, directory)
+                    judgement = recover_and_judge(target, _Start().then(run), directory)
                     violated = frozenset(violation.kind for violation in judgement.violations)
                 except InconclusiveError as error:
                     faults.append(f"without any kill, {error}")
-        finally:
-            shutil.rmtree(directory)
         notes: list[str] = []
         if run.exit_status is None and not run.reached:
             notes.append(
                 f"explored are the first {plan.measuring_s:g} s of the run, which had not ended"
                 " by then: more with --measure SECONDS"
             )
-        return Measured(
+        measured = Measured(
             stream=stream,
-            announced=frozenset(ledger.announced),
+            announced=announced(target, run.trace),
             violated=violated,
             faults=faults,
             notes=notes,
         )
+        return run, measured
 
     def _stream(self, run: Run) -> WriteStream:
         if self._plan.mechanism == "timer":
@@ -197,64 +237,123 @@ class CrashCycle:
             return WriteStream(length, ())
         return WriteStream.of(run.trace)
 
-    def turn(self, number: int, measured: Measured) -> Cycle:
-        """Kill at the campaign's next position, recover, audit.
+    def kill_at(self, order: KillOrder, later: frozenset[str]) -> Cycle:
+        """Kill one run at a given position, recover, audit; `later` as for `recover_and_judge`.
 
-        What goes wrong with the harness or the machine is this turn's alone.
+        What goes wrong with the harness or the machine is this kill's alone.
         """
         try:
-            return self._turn(number, measured)
+            return self._kill(order, _Start(), later)[1]
         except (DurabilityError, OSError) as error:
-            return Cycle(number=number, why=str(error))
+            return Cycle(number=0, why=str(error))
 
-    def _turn(self, number: int, measured: Measured) -> Cycle:
-        plan = self._plan
-        for attempt in range(_ATTEMPTS_MAX):
-            order = plan.at or measured.stream.draw(plan.tear, plan.seed, number, attempt)
-            directory = self._fresh_directory()
+    def turn(self, number: int, measured: Measured) -> list[Cycle]:
+        """Kill at the campaign's next position, recover, audit; so for each link of the chain.
+
+        A chain ends early where a kill does not land or shows a violation, and where the program
+        has nothing left to write. What goes wrong with the harness or the machine is this turn's
+        alone.
+        """
+        cycles: list[Cycle] = []
+        start: _Start | None = _Start()
+        while start is not None and len(cycles) < self._plan.links:
             try:
-                run = self._run(directory, order, plan.deadline_s)
-                if run.reached:
-                    turn = number, attempt
-                    return self._audited(turn, order, run, directory, measured.announced)
-            finally:
-                shutil.rmtree(directory)
-        why = "the run ended before the position was reached, however often it was drawn again"
-        return Cycle(number=number, redrawn=_ATTEMPTS_MAX, why=why)
+                cycle, start = self._link(number, len(cycles), start, measured)
+            except (DurabilityError, OSError) as error:
+                cycle, start = Cycle(number=number, link=len(cycles), why=str(error)), None
+            if cycle is not None:
+                cycles.append(cycle)
+        return cycles
 
-    def _audited(
-        self,
-        turn: tuple[int, int],
-        order: KillOrder,
-        run: Run,
-        directory: str,
-        later: frozenset[str],
-    ) -> Cycle:
-        """Judge a run whose kill was sent."""
-        number, redrawn = turn
-        kill = run.trace.kill()
-        if not run.landed() or kill is None:
-            return Cycle(number=number, redrawn=redrawn, why=_why_not_landed(run))
-        judgement = recover_and_judge(self._target, run.trace, directory, later)
-        if judgement.violations:
-            self._require_room()
-        found, unkept = self._found(judgement.violations, order, run.trace, later)
-        return Cycle(
-            number=number,
-            redrawn=redrawn,
+    def _link(
+        self, number: int, link: int, start: _Start, measured: Measured
+    ) -> tuple[Cycle | None, _Start | None]:
+        """Kill one run; return what came of it, and what the next link starts on."""
+        plan, stream = self._plan, measured.stream
+        label = f"/link {link}" if link else ""
+        for attempt in range(_ATTEMPTS_MAX):
+            order = plan.at or stream.draw(plan.tear, plan.seed, number, attempt, label)
+            run, cycle, recovered = self._kill(order, start, measured.announced)
+            if run.reached:
+                break
+            if link:  # on such a start it has less to write
+                cut_short = run.signal == signal.SIGKILL  # as it missed its position, or was slow
+                stream = self._stream(self._explore(start) if cut_short else run)
+                if not stream:
+                    return None, None
+        else:
+            why = "the run ended before the position was reached, however often it was drawn again"
+            return Cycle(number=number, link=link, redrawn=_ATTEMPTS_MAX, why=why), None
+        cycle = msgspec.structs.replace(cycle, number=number, link=link, redrawn=attempt)
+        if not cycle.landed or cycle.found or cycle.faults:
+            return cycle, None
+        left = _Start(
+            heard=[*start.then(run), Heard("items", recovered)],
+            content=Content.of(run.trace.tree()),
+            where=f"in link {link + 2} of a chain",
+        )
+        if plan.in_recovery:
+            try:
+                cycle = self._kill_recovery(cycle, left, measured)
+            except (DurabilityError, OSError) as error:
+                fault = f"a kill inside recovery failed: {error}"
+                return msgspec.structs.replace(cycle, faults=[*cycle.faults, fault]), None
+        return cycle, None if cycle.found else left
+
+    def _kill(
+        self, order: KillOrder, start: _Start, later: frozenset[str]
+    ) -> tuple[Run, Cycle, list[str]]:
+        """Kill once; return the run, what came of it, and the items that recovery showed."""
+        with self._killed(order, start) as (run, directory):
+            kill = run.trace.kill()
+            if not run.landed() or kill is None:
+                return run, Cycle(number=0, why=_why_not_landed(run)), []
+            judgement = recover_and_judge(self._target, start.then(run), directory, later)
+            if judgement.violations:
+                self._require_room()
+        found, unkept = self._found(judgement.violations, order, start, run.trace, later)
+        cycle = Cycle(
+            number=0,
             landed=True,
             offset=kill.offset,
             calls=kill.calls,
             torn=kill.torn,
+            digest=Content.of(run.trace.tree()).digest(),
             acknowledged=judgement.acknowledged,
             lost=judgement.lost,
             found=found,
             faults=judgement.faults,
             notes=judgement.notes + unkept,
         )
+        return run, cycle, judgement.recovered
+
+    def _kill_recovery(self, cycle: Cycle, left: _Start, measured: Measured) -> Cycle:
+        """Kill a recovery of what a kill left, recover once more, and add what that shows."""
+        plan = self._plan
+        start = msgspec.structs.replace(left, killed="recovery", where="inside recovery")
+        with self._killed(None, start) as (undisturbed, _):
+            stream = WriteStream.of(undisturbed.trace)
+        if not stream:
+            return cycle
+        label = f"/recovery {cycle.link}"
+        order = stream.draw(plan.tear, plan.seed, cycle.number, cycle.redrawn, label)
+        _, second, _ = self._kill(order, start, measured.announced)
+        return msgspec.structs.replace(
+            cycle,
+            recovery_killed=second.landed,
+            lost=cycle.lost + second.lost,
+            found=cycle.found + second.found,
+            faults=cycle.faults + second.faults,
+            notes=cycle.notes + [note for note in second.notes if note not in cycle.notes],
+        )
 
     def _found(
-        self, violations: list[Violation], order: KillOrder, trace: Trace, later: frozenset[str]
+        self,
+        violations: list[Violation],
+        order: KillOrder,
+        start: _Start,
+        trace: Trace,
+        later: frozenset[str],
     ) -> tuple[list[Found], list[str]]:
         """Settle how coarse a tear shows each kind, and keep the coarsest that was met.
 
@@ -269,7 +368,7 @@ class CrashCycle:
         if worth_trying:
             for tear in FROM_COARSE_TO_FINE[: FROM_COARSE_TO_FINE.index(here)]:
                 at = msgspec.structs.replace(order, tear=tear)
-                attempts.append((tear, *self._again(at, later)))
+                attempts.append((tear, *self._again(at, start, later)))
         attempts.append((here, violations, trace))
         for tear, shown, shown_trace in attempts:
             news = [violation for violation in shown if self._is_coarser(violation, tear)]
@@ -277,14 +376,14 @@ class CrashCycle:
             if news:
                 try:
                     at = msgspec.structs.replace(order, tear=tear)
-                    folder = self._keep(news, at, shown_trace, later)
+                    folder = self._keep(news, at, start, shown_trace, later)
                 except CannotKeepError as error:
                     unkept.append(str(error))
             for violation in news:
                 self._shown[violation.kind].tear = tear
-            found += [Found(violation, tear, folder) for violation in news]
+            found += [Found(violation, tear, folder, start.where) for violation in news]
         settled = {one.violation.kind for one in found}
-        found += [Found(v, here) for v in violations if v.kind not in settled]
+        found += [Found(v, here, where=start.where) for v in violations if v.kind not in settled]
         return found, unkept
 
     def _is_news(self, violation: Violation, tear: Tear) -> bool:
@@ -296,23 +395,25 @@ class CrashCycle:
     def _is_coarser(self, violation: Violation, tear: Tear) -> bool:
         """Tell whether no tear as coarse as this has shown the kind yet."""
         best = self._shown.setdefault(violation.kind, _Shown()).tear
-        rank = FROM_COARSE_TO_FINE.index
-        return best is None or rank(tear) < rank(best)
+        return best is None or is_coarser(tear, best)
 
-    def _again(self, order: KillOrder, later: frozenset[str]) -> tuple[list[Violation], Trace]:
+    def _again(
+        self, order: KillOrder, start: _Start, later: frozenset[str]
+    ) -> tuple[list[Violation], Trace]:
         """Kill once more at an order; return what it shows: nothing where it did not land."""
-        directory = self._fresh_directory()
-        try:
-            run = self._run(directory, order, self._plan.deadline_s)
+        with self._killed(order, start) as (run, directory):
             if not run.landed():
                 return [], run.trace
-            judgement = recover_and_judge(self._target, run.trace, directory, later)
+            judgement = recover_and_judge(self._target, start.then(run), directory, later)
             return judgement.violations, run.trace
-        finally:
-            shutil.rmtree(directory)
 
     def _keep(
-        self, violations: list[Violation], order: KillOrder, trace: Trace, later: Iterable[str]
+        self,
+        violations: list[Violation],
+        order: KillOrder,
+        start: _Start,
+        trace: Trace,
+        later: Iterable[str],
     ) -> str:
         finding = Finding(
             target=self._plan.target_name,
@@ -321,11 +422,21 @@ class CrashCycle:
             seed=self._plan.seed,
             violations=violations,
             later=sorted(later),
+            killed=start.killed,
+            earlier=start.heard,
         )
         return keep(finding, trace, self._target.name, self._plan.findings)
 
-    def _run(self, directory: str, order: KillOrder | None, deadline_s: float) -> Run:
-        launch = self._target.workload(directory)
+    @contextmanager
+    def _killed(self, order: KillOrder | None, start: _Start) -> Iterator[tuple[Run, str]]:
+        """Run what is to be killed, and show what that left in its directory, which then goes."""
+        with self._directory(start) as directory:
+            launch = self._target.workload if start.killed == "run" else self._target.recovery
+            yield self._run(launch(directory), directory, order, self._plan.deadline_s), directory
+
+    def _run(
+        self, launch: Launch, directory: str, order: KillOrder | None, deadline_s: float
+    ) -> Run:
         return self._mechanism.run(launch, directory, order, deadline_s)
 
     def _require_room(self) -> None:
@@ -336,9 +447,22 @@ class CrashCycle:
         ):
             raise InconclusiveError(f"no space is left on the device of {self._plan.directory}")
 
-    def _fresh_directory(self) -> str:
+    @contextmanager
+    def _directory(self, start: _Start) -> Iterator[str]:
+        """Make the data directory, always at the same path: a program may write that down."""
         self._require_room()
-        directory = tempfile.mkdtemp(dir=self._base)
+        directory = os.path.join(self._base, "data")
+        os.mkdir(directory, 0o700)
+        try:
+            if start.content is None:
+                self._set_up(directory)
+            else:
+                start.content.write_to(os.fsencode(directory))
+            yield directory
+        finally:
+            shutil.rmtree(directory)
+
+    def _set_up(self, directory: str) -> None:
         launch = self._target.setup(directory)
         if launch is not None:
             ended = process.run(launch, timeout_s=_SETUP_TIMEOUT_S)
@@ -346,7 +470,6 @@ class CrashCycle:
                 words = ended.stderr.decode("utf-8", "backslashreplace").strip()
                 how = f"with status {ended.exit_status}" if ended.exit_status else "to end"
                 raise InconclusiveError(f"{self._target.name}: its setup failed {how}. {words}")
-        return directory
 
 
 class _Shown:
@@ -363,7 +486,12 @@ def _tear_of(trace: Trace, order: KillOrder) -> Tear:
     return order.tear if kill is not None and kill.torn else "none"
 
 
-def _incomplete(run: Run) -> str:
+def is_coarser(tear: Tear, than: Tear) -> bool:
+    """Tell whether a tear is more realistic than another."""
+    return FROM_COARSE_TO_FINE.index(tear) < FROM_COARSE_TO_FINE.index(than)
+
+
+def incomplete(run: Run) -> str:
     """Say why a run's trace is not all that the target changed; nothing where it is."""
     around = run.trace.untraceable()
     if around:
@@ -382,7 +510,7 @@ def _end(run: Run) -> str:
 
 
 def _why_not_landed(run: Run) -> str:
-    if text := _incomplete(run):
+    if text := incomplete(run):
         return text
     if run.signal != signal.SIGKILL:
         return f"the target ended with status {run.exit_status}, signal {run.signal}"

@@ -76,7 +76,7 @@ def replay_case(folder: str) -> Judgement:
         with TemporaryDirectory(prefix="durability-") as directory:
             findings.copy_crashed(folder, directory)
             return msgspec.msgpack.encode(
-                recover_and_judge(target, trace, directory, frozenset(finding.later))
+                recover_and_judge(target, finding.heard(trace), directory, frozenset(finding.later))
             )
 
     return msgspec.msgpack.decode(run_alone(work), type=Judgement)

@@ -21,7 +21,10 @@ STAGES = (
     ("campaign",),
     ("timed_kill",),
     ("crash_cycle",),
-    ("crash_loop", "replay", "recording", "doctor", "simulation_campaign"),
+    ("tally", "batch"),
+    ("explorer",),
+    ("crash_loop", "offline", "replay", "recording", "doctor", "simulation_campaign"),
+    ("scenarios",),
     ("cli",),
     ("__main__",),
 )

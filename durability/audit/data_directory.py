@@ -1,15 +1,45 @@
-"""A directory that is only read: its names once, its files whole."""
+"""A directory that is only read: its names once, its files whole; on disk or in memory."""
 
 import os
 import stat
+from collections.abc import Mapping
 from io import FileIO
+from typing import Protocol
 
 from durability.audit.cursor import MalformedError
 from durability.errors import UnreadableError
 
 
-class DataDirectory:
-    """The files of one directory, by name in sorted order; changes nothing on disk.
+class DataDirectory(Protocol):
+    """The files of one directory, by name in sorted order; `path` is for people."""
+
+    path: str
+    names: tuple[str, ...]
+
+    def read(self, name: str) -> bytes:
+        """Return a file's whole content.
+
+        Raises:
+            MalformedError: it is not a regular file.
+            UnreadableError: it is gone or may not be read.
+        """
+
+
+class DirectoryInMemory:
+    """Files that are on no disk, by name."""
+
+    def __init__(self, path: str, files: Mapping[str, bytes]) -> None:
+        self.path = path
+        self.names = tuple(sorted(files))
+        self._files = files
+
+    def read(self, name: str) -> bytes:
+        """Return a file's whole content."""
+        return self._files[name]
+
+
+class LocalDirectory:
+    """A directory on disk, in which nothing is changed.
 
     Raises:
         UnreadableError: there is no such directory, or it may not be read.

@@ -3,7 +3,7 @@
 from typing import Final
 
 from durability.audit import raft_v2, raftcr
-from durability.audit.data_directory import DataDirectory, printable
+from durability.audit.data_directory import DataDirectory, LocalDirectory, printable
 from durability.audit.raft_v2 import read_raft_v2
 from durability.audit.raftcr import read_raftcr
 from durability.audit.recovered import DirectoryAudit, Format, RecoveredDirectory
@@ -13,8 +13,10 @@ __all__ = ["DirectoryAudit", "RecoveredDirectory", "audit_directory", "read_dire
 _FILE_SYSTEMS_OWN: Final = "lost+found"
 
 
-def audit_directory(path: str, *, recovered: bool = False) -> DirectoryAudit:
+def audit_directory(directory: str | DataDirectory, *, recovered: bool = False) -> DirectoryAudit:
     """Judge a directory at rest, or one that its node has `recovered`; change nothing in it.
+
+    It is given by its path, or as what stands for one.
 
     At rest a left-over temporary and an unfinished tail are notes: recovery is entitled to them.
     Recovered, they are violations. A whole but wrong tail at rest is inconclusive: an unfinished
@@ -24,16 +26,20 @@ def audit_directory(path: str, *, recovered: bool = False) -> DirectoryAudit:
     Raises:
         UnreadableError: the directory or a file in it is missing or may not be read.
     """
-    return read_directory(path, recovered=recovered).audit
+    return read_directory(directory, recovered=recovered).audit
 
 
-def read_directory(path: str, *, recovered: bool = False) -> RecoveredDirectory:
+def read_directory(
+    directory: str | DataDirectory, *, recovered: bool = False
+) -> RecoveredDirectory:
     """As `audit_directory`, with the log's entries and the snapshot that were found.
 
     Raises:
         UnreadableError: as `audit_directory`.
     """
-    directory = DataDirectory(path)
+    if isinstance(directory, str):
+        directory = LocalDirectory(directory)
+    path = directory.path
     names = frozenset(directory.names) - {_FILE_SYSTEMS_OWN}
     ours = frozenset(filter(_is_v2, names))
     theirs = frozenset(filter(_is_raftcr, names))

@@ -1,15 +1,14 @@
 """What one recovery amounts to: how it ended, what it found, and what had been promised."""
 
-from collections.abc import Container, Iterable
 from typing import Final
 
 import msgspec
 
+from durability.audit.data_directory import DataDirectory
 from durability.audit.directory import audit_directory
 from durability.audit.guarantees import breach
-from durability.audit.ledger import Ledger
 from durability.audit.own_audit import judge_by_own_audit, signal_name
-from durability.audit.raft_promises import RaftPromises
+from durability.audit.promises import Promises
 from durability.audit.recovered import DirectoryAudit
 from durability.audit.violation import Violation
 from durability.recovery.recovery import Recovery
@@ -19,38 +18,38 @@ _WORDS_BYTES_MAX: Final = 300
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """`acknowledged` and `lost` count items; `faults` are reasons why nothing is shown."""
+    """What a recovery amounts to.
+
+    `acknowledged` and `lost` count items; `recovered` are the items that were shown, none where
+    recovery did not end well; `faults` are reasons why nothing is shown.
+    """
 
     acknowledged: int
     lost: int
+    recovered: list[str]
     violations: list[Violation]
     faults: list[str]
     notes: list[str]
 
 
-def audit_before(target: Target, directory: str) -> DirectoryAudit | None:
+def audit_before(target: Target, directory: str | DataDirectory) -> DirectoryAudit | None:
     """Audit what the crash left, before recovery changes it; None for a format not known here."""
     return audit_directory(directory) if target.data == "raft" else None
 
 
 def judge(
     target: Target,
-    lines: Iterable[str],
-    directory: str,
+    promises: Promises,
+    directory: str | DataDirectory,
     before: DirectoryAudit | None,
     recovery: Recovery,
-    later: Container[str] = (),
 ) -> Judgement:
-    """Judge a recovered directory against the lines that its workload had printed.
+    """Judge a recovered directory against what had been promised.
 
-    `before` is `audit_before` of the same directory; `later` as for `Ledger`. Where recovery did
-    not end well, nothing further is judged: what it did not print may still be there.
+    `before` is `audit_before` of the same directory. Where recovery did not end well, nothing
+    further is judged: what it did not print may still be there.
     """
-    ledger = Ledger(target.speech, later)
-    promises = RaftPromises()
-    for line in lines:
-        ledger.hear(line)
-        promises.hear(line)
+    ledger = promises.ledger
     violations: list[Violation] = []
     lost: list[str] = []
     faults: list[str] = []
@@ -65,11 +64,13 @@ def judge(
         if before is not None:
             after = audit_directory(directory, recovered=True)
             violations += after.violations
-            violations += promises.judge(recovery.lines, before, after)
-        violations += judge_by_own_audit(target, directory, list(ledger.acknowledged))
+            violations += promises.raft.judge(recovery.lines, before, after)
+        path = directory if isinstance(directory, str) else directory.path
+        violations += judge_by_own_audit(target, path, list(ledger.acknowledged))
     return Judgement(
         acknowledged=len(ledger.acknowledged),
         lost=len(lost),
+        recovered=recovery.items if recovery.outcome == "recovered" else [],
         violations=[msgspec.structs.replace(v, subject=target.name) for v in violations],
         faults=faults,
         notes=ledger.notes,

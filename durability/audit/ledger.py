@@ -40,8 +40,7 @@ class Ledger:
         speech = self.speech
         announced = item_in(line, speech.announced)
         if announced is not None:
-            self.announced.append(announced)
-            self._open[announced] += 1
+            self.announce(announced)
         acknowledged = item_in(line, speech.acknowledged)
         if acknowledged is not None:
             self.acknowledged.append(acknowledged)
@@ -49,6 +48,20 @@ class Ledger:
                 self._open[acknowledged] -= 1
             elif speech.announced is not None:
                 self._unannounced.append(acknowledged)
+
+    def go_on_from(self, recovered: Sequence[str]) -> None:
+        """Take what a recovery showed as what comes first from here on.
+
+        Announced items that it did not show are gone for good, and may be announced again.
+        Acknowledgements stand: that what was acknowledged is among the items, `judge` has said.
+        """
+        self.announced = list(recovered)
+        self._open.clear()
+
+    def announce(self, item: str) -> None:
+        """Take an item that may be there from here on."""
+        self.announced.append(item)
+        self._open[item] += 1
 
     def faults(self, recovered: Iterable[str]) -> list[str]:
         """Return why this run cannot be called held: the target was not understood."""

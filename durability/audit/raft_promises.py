@@ -11,7 +11,8 @@ and its recovery, in this order:
     item ID                                             each recovered command
     bootstrapped                                        only where the directory was fresh
     elected TERM                                        it leads again
-    accepted ID                                         a proposal was committed
+    proposing ID                                        it may be there from here on
+    accepted ID                                         the proposal was committed
 
 Node ids and terms begin with 1; all numbers are decimal.
 """
@@ -145,6 +146,14 @@ class RaftPromises:
                 f"proposal {recovery.accepted} was accepted, but the log ends at"
                 f" {after.last_index} and ended at {before.last_index} before",
             )
+
+
+def proposed(line: str) -> str | None:
+    """Return the item that a recovery says it is about to propose; None for any other line."""
+    match line.split():
+        case ["proposing", item]:
+            return item
+    return None
 
 
 def _judge_report(recovery: _Recovery, before: DirectoryAudit) -> Iterator[Violation]:

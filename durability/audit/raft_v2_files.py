@@ -4,9 +4,11 @@ What a file says by itself; what the files say together is `raft_v2.py`'s. Nothi
 from the node: the two meet in the document only.
 """
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from crc32c import crc32c
@@ -24,6 +26,7 @@ _RECORD: Final = struct.Struct("<IIQQQBI")
 _CHUNK: Final = struct.Struct("<II")
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+_RECORD_TYPE_OFFSET: Final = 32
 
 _VERSION: Final = 2
 _HEADER_BYTES: Final = _PREAMBLE.size + _SEGMENT.size
@@ -96,6 +99,9 @@ def decode_metadata(data: bytes) -> Metadata:
     )
 
 
+# Directories that are audited one after another mostly share files: before and after a recovery,
+# and between neighbouring crash states. Hence this cache, and that of `_follow`.
+@lru_cache(maxsize=16)
 def decode_snapshot(data: bytes, directory_id: int) -> Snapshot:
     """Read and verify a whole `snapshot`.
 
@@ -154,25 +160,68 @@ def read_segment(name: str, data: bytes, directory_id: int) -> Segment:
         behind = _durable_index_behind(data, 0, seed)
         return Segment(name, first_index, None, (), 0, 0, error, behind)
 
+    # Only what is whole by its length can be good; of an unfinished write the rest changes.
+    end = _end_of_whole_records(data)
+    records = _follow(data[:end], seed, header)
+    defect, durable_index = records.defect, records.durable_index
+    if defect is None and end < len(data):
+        defect = MalformedError(end, "the file ends inside a record", cut=True)
+    if defect is not None:
+        # Its own size is not to be trusted, so what follows is looked for at every byte: with the
+        # bad record skipped by its length, a flipped length would hide all later ones.
+        durable_index = max(durable_index, _durable_index_behind(data, records.end, seed))
+    return Segment(
+        name,
+        first_index,
+        header,
+        records.entries,
+        records.last_term,
+        records.last_crc,
+        defect,
+        durable_index,
+    )
+
+
+@dataclass(frozen=True)
+class _Records:
+    """The good records of a segment, up to `end`, and what comes next instead of another one."""
+
+    entries: Sequence[Entry]
+    last_term: int
+    last_crc: int
+    durable_index: int
+    end: int
+    defect: MalformedError | None
+
+
+@lru_cache(maxsize=16)
+def _follow(data: bytes, seed: int, header: SegmentHeader) -> _Records:
+    """Follow records, whole by their lengths, to their end or to the first that is bad."""
     entries: list[Entry] = []
     term, crc, durable_index = header.previous_term, header.previous_crc, header.durable_index
     cursor = Cursor(data, _HEADER_BYTES)
-    defect: MalformedError | None = None
     while cursor.remaining:
         at = cursor.offset
-        index = first_index + len(entries)
+        index = header.first_index + len(entries)
         try:
             entry, crc, known_durable = _take_record(cursor, seed, index, term, crc)
         except MalformedError as error:
-            defect = error
-            # Its own size is not to be trusted, so what follows is looked for at every byte: with
-            # the bad record skipped by its length, a flipped length would hide all later ones.
-            durable_index = max(durable_index, _durable_index_behind(data, at, seed))
-            break
+            return _Records(tuple(entries), term, crc, durable_index, at, error)
         entries.append(entry)
         term = entry.term
         durable_index = max(durable_index, known_durable)
-    return Segment(name, first_index, header, entries, term, crc, defect, durable_index)
+    return _Records(tuple(entries), term, crc, durable_index, len(data), None)
+
+
+def _end_of_whole_records(data: bytes) -> int:
+    """Return where the last record ends that is complete by the lengths up to there."""
+    end = _HEADER_BYTES
+    while len(data) - end >= _RECORD.size:
+        following = end + _RECORD.size + _RECORD.unpack_from(data, end)[-1]
+        if following > len(data):
+            break
+        end = following
+    return end
 
 
 def _decode_segment_header(data: bytes, first_index: int, directory_id: int) -> SegmentHeader:
@@ -242,7 +291,18 @@ def _durable_index_behind(data: bytes, start: int, seed: int) -> int:
     """
     view = memoryview(data)
     largest = 0
-    for at in range(start, len(data) - _RECORD.size + 1):
+    # The upper bytes of a size that fits are zeros: to look for those is many times faster.
+    used = min(_U32.size, (len(data).bit_length() + 7) // 8)
+    pattern = rb"(?s)[\x00-\x%02x](?=.{%d}\x00{%d})" % (
+        len(EntryType) - 1,
+        used,
+        _U32.size - used,
+    )
+    last = len(data) - _RECORD.size
+    for found in re.compile(pattern).finditer(data, start + _RECORD_TYPE_OFFSET):
+        at = found.start() - _RECORD_TYPE_OFFSET
+        if at > last:
+            break
         crc, _, durable_index, _, index, entry_type, size = _RECORD.unpack_from(data, at)
         end = at + _RECORD.size + size
         plausible = durable_index < index and entry_type < len(EntryType)

@@ -22,17 +22,24 @@ class WriteStream:
     length: int
     between: tuple[tuple[int, int], ...]
 
+    def __bool__(self) -> bool:
+        """Whether there is a position to kill at."""
+        return bool(self.length or self.between)
+
     @classmethod
     def of(cls, trace: Trace) -> "WriteStream":
         """Measure a trace."""
         return cls(trace.stream_bytes(), tuple(trace.positions_between_writes()))
 
-    def draw(self, tear: Tear, seed: int, number: int, attempt: int = 0) -> KillOrder:
+    def draw(
+        self, tear: Tear, seed: int, number: int, attempt: int = 0, label: str = ""
+    ) -> KillOrder:
         """Draw one position; the same arguments always give the same one.
 
-        Numbers and attempts are independent of each other, so that kills may run in any order.
+        Numbers, attempts and labels are independent of each other, so that kills may run in any
+        order.
         """
-        chance = random.Random(f"{seed}/{number}/{attempt}")
+        chance = random.Random(f"{seed}/{number}/{attempt}{label}")
         if self.between and (not self.length or chance.random() < _BETWEEN_CALLS_SHARE):
             return KillOrder(*chance.choice(self.between), tear)
         return KillOrder(chance.randint(1, self.length), 0, tear)

@@ -42,6 +42,16 @@ def recover(
         timeout_s=target.recovery_timeout_s,
         stdout_limit_bytes=stdout_limit_bytes,
     )
+    return understood(target, ended, stdout_limit_bytes)
+
+
+def understood(
+    target: Target, ended: Ended, stdout_limit_bytes: int = STDOUT_LIMIT_BYTES
+) -> Recovery:
+    """Read what a process that ran a target's recovery has printed.
+
+    Raises InconclusiveError where it recovered but printed more than `stdout_limit_bytes`.
+    """
     outcome = _outcome(ended)
     if outcome == "recovered" and ended.stdout_bytes > stdout_limit_bytes:
         raise InconclusiveError(

@@ -10,11 +10,19 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "redrawn": ("drawn again", ""),
     "torn": ("torn writes", ""),
     "distinct_offsets": ("distinct positions", ""),
+    "distinct_states": ("distinct states", ""),
     "acked": ("acknowledged", "items"),
     "lost": ("lost of these", "items"),
     "violating_kills": ("kills with a violation", ""),
     "cycles_per_second": ("rate", "kills/s"),
     "stream_bytes": ("write stream", "bytes"),
+    "kills_by_link": ("kills by link", ""),
+    "recoveries_killed": ("recoveries killed too", ""),
+    "states": ("kill states", ""),
+    "states_per_second": ("rate", "states/s"),
+    "coverage": ("of all states", ""),
+    "checked_by_kills": ("made by real kills too", ""),
+    "checked_equal": ("equal to the byte", ""),
     "bytes": ("write stream", "bytes"),
     "acks": ("acknowledgements", ""),
     "untraceable": ("not traced", ""),
@@ -28,6 +36,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "last_index", "snapshot_index",
     ),
     "checks": ("name", "ok", "detail"),
+    "scenarios": ("id", "verdict", "landing", "figures", "elapsed_s"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars."""
 

@@ -15,10 +15,11 @@ import re
 import secrets
 import shutil
 from itertools import count
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
+from durability.audit.promises import Heard
 from durability.audit.violation import Violation
 from durability.errors import CannotKeepError, UnreadableError
 from durability.trace import trace as traces
@@ -39,7 +40,8 @@ class Finding(msgspec.Struct, kw_only=True):
     """`target` is a name or an absolute path, `at` a kill order as `--at` takes it.
 
     `later` are the items that a run without a kill announces, as `Ledger` takes them: without them
-    a replay would judge by other rules than the run.
+    a replay would judge by other rules than the run. The trace is that of the last run, or `killed`
+    says of the last recovery; `earlier` is what had been heard on the same directory before.
     """
 
     target: str
@@ -48,6 +50,12 @@ class Finding(msgspec.Struct, kw_only=True):
     seed: int
     violations: list[Violation]
     later: list[str] = []
+    killed: Literal["run", "recovery"] = "run"
+    earlier: list[Heard] = []
+
+    def heard(self, trace: Trace) -> list[Heard]:
+        """Return all that was promised, the finding's trace included."""
+        return [*self.earlier, Heard(self.killed, list(trace.lines()))]
 
 
 def keep(finding: Finding, trace: Trace, name: str, where: str) -> str:

@@ -111,7 +111,8 @@ class CrashProgress:
     draws when called and never from a thread, and leaves their standard output alone.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int | None, console: Console) -> None:
+        """Expect so many cycles, or as many as there will be."""
         self._progress = Progress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
@@ -140,6 +141,8 @@ class CrashProgress:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
+        if self._console.is_terminal:
+            self._draw(time.monotonic())
         self._progress.stop()
 
     def __call__(self, *, landed: bool, torn: bool, acknowledged: int, violating: bool) -> None:
@@ -153,14 +156,19 @@ class CrashProgress:
         due = now_s - self._drawn_s >= self._interval_s
         if due:
             self._drawn_s = now_s
-            if not self._console.is_terminal:
+            if self._console.is_terminal:
+                self._draw(now_s)
+            else:
                 self._write_line(now_s)
+
+    def _draw(self, now_s: float) -> None:
         self._progress.update(
-            self._task, completed=self._cycles, description=self._counts(now_s), refresh=due
+            self._task, completed=self._cycles, description=self._counts(now_s), refresh=True
         )
 
     def _write_line(self, now_s: float) -> None:
-        line = f"{self._cycles:,} of {self._total:,} kills: {self._counts(now_s)}\n"
+        of = "" if self._total is None else f" of {self._total:,}"
+        line = f"{self._cycles:,}{of} kills: {self._counts(now_s)}\n"
         with suppress(OSError):  # nobody need listen
             self._console.file.write(line)
             self._console.file.flush()

@@ -53,6 +53,12 @@ def _ground(result: Result) -> str:
 
 
 def _every_kill_held(figures: Mapping[str, Any]) -> str:
+    if "states" in figures:
+        states = counted(figures["states"], "state")
+        return (
+            f"{figures['coverage']:.1%} of the {states} that a kill may leave of one run were"
+            " recovered, every acknowledged item was there in each"
+        )
     after = "it" if figures["landed"] == 1 else "each"
     landed = counted(figures["landed"], "kill")
     return f"{landed} landed, every acknowledged item was there after {after}"
@@ -64,6 +70,7 @@ _HELD: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "audit": lambda _: "what each of the directories holds is whole and agrees",
     "replay": lambda figures: f"{counted(figures['cases'], 'case')} replayed, without a violation",
     "trace": lambda figures: f"{counted(figures['operations'], 'operation')} recorded",
+    "scenario": lambda figures: f"{counted(len(figures['scenarios']), 'scenario')} held",
     "targets": lambda _: "the targets known by name are listed",
     "doctor": lambda _: "this machine can do all that the commands need",
 }

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from raft.filesystem import Filesystem
+
 Tear = Literal["byte", "page", "none"]
 """Where a kill may cut a write: at any byte, at a multiple of 4096 in the file, between calls."""
 
@@ -76,7 +78,8 @@ class Target:
     None: as far as a run gets by itself. `setup(directory)` prepares a fresh directory before
     anything is traced; None where there is nothing to prepare. `data` says whether the auditor
     knows the directory's format. `audit(directory, acknowledged)`, if given, raises to report a
-    violation of its own.
+    violation of its own. `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a
+    directory that is not on any disk.
     """
 
     name: str
@@ -90,3 +93,4 @@ class Target:
     data: Literal["opaque", "raft"] = "opaque"
     setup: Callable[[str], Launch | None] = field(default=lambda _directory: None)
     audit: Callable[[str, list[str]], None] | None = None
+    recover_in_memory: Callable[[Filesystem], None] | None = None

@@ -18,6 +18,7 @@ from durability.targets.contract import Call, Speech, Target
 from raft import Config, Node, Peer, PeerRole
 from raft.effects import Applied, RoleChanged
 from raft.election import Role
+from raft.filesystem import Filesystem
 
 STREAM_BYTES: Final = 48 * 1024
 """How far the stream is explored: several segments, snapshots and restarts."""
@@ -37,6 +38,7 @@ _LARGE_COMMAND_BYTES: Final = (5000, 9000)
 _LARGE_EVERY: Final = 40
 _RESTART_EVERY: Final = 30
 _TICKS_MAX: Final = 100
+_LAST_COMMAND: Final = b"%08d after the crash" % (10**8 - 1)
 
 
 def target() -> Target:
@@ -53,6 +55,7 @@ def target() -> Target:
         tear="byte",
         stream_bytes=STREAM_BYTES,
         data="raft",
+        recover_in_memory=_recover,
     )
 
 
@@ -109,7 +112,7 @@ def _work(directory: str) -> None:
                 _say(*(f"ack {name}" for name in _applied(node)))
 
 
-def _recover(directory: str) -> None:
+def _recover(directory: str | Filesystem) -> None:
     """Open the node, say what it has, have it lead again and take one proposal."""
     machine = Names()
     with Node(_CONFIG, machine, directory) as node:
@@ -126,7 +129,8 @@ def _recover(directory: str) -> None:
             _say("bootstrapped")
         if node.is_leader:
             _say(f"elected {node.current_term}")
-            node.propose(b"%08d after the crash" % (10**8 - 1))
+            _say(f"proposing {name_of(_LAST_COMMAND)}")
+            node.propose(_LAST_COMMAND)
             _say(*(f"accepted {name}" for name in _applied(node)))
 
 

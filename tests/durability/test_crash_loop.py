@@ -24,6 +24,19 @@ command = ["false"]
 item = '^item (?P<id>.+)$'
 """
 
+WRITES_ONCE = """
+name = "once"
+
+[run]
+command = ["sh", "-c", "echo item a; test -e $0/a || printf x > $0/a; echo ack a", "{data}"]
+ack = '^ack (?P<id>.+)$'
+item = '^item (?P<id>.+)$'
+
+[recover]
+command = ["sh", "-c", "if test -s $0/a; then echo item a; fi", "{data}"]
+item = '^item (?P<id>.+)$'
+"""
+
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 
 
@@ -127,6 +140,72 @@ def test_a_known_finding_does_not_fail_the_run(tmp_path: Path) -> None:
     assert [known["kind"] for known in done.document["known"]] == ["lost"]
 
 
+def test_the_reference_node_holds_in_chains_and_when_its_recovery_is_killed(tmp_path: Path) -> None:
+    arguments = ("--kills", "8", "--chain", "--links", "4", "--in-recovery", "--seed", "5")
+    done = durability("crash", *arguments, cwd=str(tmp_path))
+    found = done.document
+    assert done.status == HELD, done.stdout
+    assert found["kills_by_link"] == [8, 8, 8, 8]
+    assert found["kills"] == found["landed"] == found["recoveries_killed"] == 32
+    assert found["lost"] == 0
+
+
+def test_the_same_seed_draws_the_same_chains_however_many_jobs_there_are(tmp_path: Path) -> None:
+    keys = ("landed", "torn", "distinct_offsets", "distinct_states", "acked", "kills_by_link")
+    chain = ("--kills", "5", "--chain", "--in-recovery", "--seed", "3")
+    runs = [
+        durability("crash", *chain, "--jobs", jobs, cwd=str(tmp_path)).document
+        for jobs in ("1", "2")
+    ]
+    first, second = [[run[key] for key in keys] for run in runs]
+    assert first == second
+
+
+@pytest.mark.parametrize("name", ["rename_store", "set_store"])
+def test_programs_that_hold_hold_when_they_are_killed_again(tmp_path: Path, name: str) -> None:
+    arguments = ("--kills", "6", "--chain", "--in-recovery", "--tear", "byte", "--seed", "1")
+    done = durability("crash", program(name), *arguments, cwd=str(tmp_path))
+    assert done.status == HELD, done.stdout
+    assert min(done.document["kills_by_link"]) > 0
+    assert done.document["recoveries_killed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [(("--chain",), "in link 2 of a chain"), (("--in-recovery",), "inside recovery")],
+)
+def test_a_recovery_that_loses_more_when_it_is_killed_is_found_by_a_second_kill(
+    tmp_path: Path, options: tuple[str, ...], where: str
+) -> None:
+    arguments = ("crash", program("rewrites_log"), "--kills", "10", "--seed", "1")
+    once = durability(*arguments, cwd=str(tmp_path))
+    assert once.status == HELD, once.stdout
+    done = durability(*arguments, *options, cwd=str(tmp_path))
+    assert done.status == VIOLATION, done.stdout
+    (violation,) = done.document["violations"]
+    assert violation["kind"] == "lost"
+    assert where in violation["message"]
+    again = durability("replay", violation["reproduce"].split()[-1], cwd=str(tmp_path))
+    assert [found["kind"] for found in again.document["violations"]] == ["lost"]
+
+
+def test_a_recovery_that_changes_nothing_cannot_be_killed_inside(tmp_path: Path) -> None:
+    arguments = ("--kills", "4", "--in-recovery", "--seed", "1")
+    done = durability("crash", program("no_checksum"), *arguments, cwd=str(tmp_path))
+    assert done.status == INCONCLUSIVE
+    assert "no recovery was killed" in done.document["reasons"][0]
+
+
+def test_a_program_with_nothing_left_to_write_ends_its_chains(tmp_path: Path) -> None:
+    """Its last acknowledgement is printed behind its last byte, where this kill lands."""
+    once = tmp_path / "once.toml"
+    once.write_text(WRITES_ONCE)
+    done = durability("crash", str(once), "--kills", "5", "--chain", cwd=str(tmp_path))
+    assert done.status == INCONCLUSIVE, done.stdout
+    assert set(done.document["kills_by_link"]) == {5}
+    assert any("what an earlier kill had left" in reason for reason in done.document["reasons"])
+
+
 def test_an_offset_that_is_never_reached_is_counted_and_shows_nothing(tmp_path: Path) -> None:
     arguments = ("--at", "999999999", "--seed", "1")
     done = durability("crash", program("good_append"), *arguments, cwd=str(tmp_path))
@@ -160,6 +239,15 @@ def test_a_budget_that_ends_early_is_inconclusive_only_for_a_number_that_was_ask
         (("crash", "--no-such-option"), "no-such-option"),
         (("crash", "--kills", "0"), "kills"),
         (("crash", "--at", "x"), "not a number of bytes"),
+        (("crash", "--offline", "--chain"), "--offline"),
+        (("crash", "--offline", "--in-recovery"), "--offline"),
+        (("crash", "--offline", "--kills", "5"), "--kills"),
+        (("crash", "--offline", "--at", "0"), "--at"),
+        (("crash", "--chain", "--at", "5"), "--at"),
+        (("crash", "--links", "2"), "--chain"),
+        (("crash", "--chain", "--links", "1"), "links"),
+        (("crash", "--cross-check", "2"), "--offline"),
+        (("crash", "--chain", "--mechanism", "timer"), "exact kills"),
         (("crash", "--kills", "1", "--directory", "/no/such/directory"), "/no/such/directory"),
         (("crash", "--kills", "1", "--baseline", "/no/such/file"), "/no/such/file"),
         (("crash", "--kills", "1", "--json", "/no/such/folder/x"), "/no/such/folder/x"),

@@ -91,7 +91,7 @@ def test_an_interruption_leaves_the_part_that_was_done(
 ) -> None:
     for _ in range(3):
         kept(tmp_path, b"", b"")
-    judgements = iter([Judgement(0, 0, [breach("lost", "")], [], [])])
+    judgements = iter([Judgement(0, 0, [], [breach("lost", "")], [], [])])
 
     def interrupted(_folder: str) -> Judgement:
         for judgement in judgements:

@@ -20,8 +20,8 @@ def test_known_figures_have_a_label_and_a_unit() -> None:
 
 
 def test_unknown_figures_are_shown_by_their_name() -> None:
-    assert shown(states=12345, confirmed=True, voted_for=None, model="xfs") == {
-        "states": "12,345",
+    assert shown(worlds=12345, confirmed=True, voted_for=None, model="xfs") == {
+        "worlds": "12,345",
         "confirmed": "yes",
         "voted_for": "-",
         "model": "xfs",
