@@ -8,7 +8,8 @@ said here but in `needs` and `after`, which a persistence model fills in:
 - `after`: the operation before it in the file system's log, which is replayed in order.
 
 `record` is the index, among a trace's records, of the call that an operation is a part of; `path`
-is the name that the call used.
+is the name that the call used. An operation that `joins` the log, or changes names, is one that
+those on other files may depend on; all others matter to their own file alone.
 """
 
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Operation:
     path: bytes
     needs: list["Operation"] = field(default_factory=list)
     after: "Operation | None" = None
+    joins: bool = False
     durable: bool = False
 
     def missing(self) -> "list[Operation]":

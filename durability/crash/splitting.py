@@ -348,6 +348,7 @@ class Splitter:
         if not self._model.logged:
             return
         operation.after = self._head
+        operation.joins = joins
         if joins:
             self._head = operation
 
