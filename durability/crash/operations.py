@@ -129,20 +129,22 @@ Slot = tuple[int, bytes]
 class Names(Operation):
     """Directory entries changed in one step: what each name now stands for, None for nothing.
 
-    `what` says in words what the step was; `creates` tells whether it made a node.
+    `nodes` are those that got or lost a name; `creates` tells whether one of them was made; `what`
+    says in words what the step was.
     """
 
     changes: tuple[tuple[Slot, int | None], ...]
+    nodes: frozenset[int]
+    creates: bool
     what: str
-    creates: bool = False
-
-    def concerns(self, node: int) -> bool:
-        """Tell whether a node got, lost or changed a name."""
-        return any(value == node for _, value in self.changes)
 
     def touches(self, directory: int) -> bool:
         """Tell whether an entry of a directory changed."""
         return any(slot[0] == directory for slot, _ in self.changes)
+
+    def moves(self, node: int, slot: Slot) -> bool:
+        """Tell whether a node got another name than the one in a slot."""
+        return any(value == node and other != slot for other, value in self.changes)
 
     def __str__(self) -> str:
         return self.what

@@ -65,11 +65,7 @@ class Persistence:
             self._settle(self._closure(wanted))
 
     def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
-        """Return operations with all that they depend on, in order.
-
-        A log tree takes what a sync asks for out of the log: then only `needs` count.
-        """
-        in_log = self.model.names is NameOrder.LOG
+        """Return operations with all that becomes durable with them, in order."""
         found: set[int] = set()
         waiting = list(wanted)
         while waiting:
@@ -77,8 +73,32 @@ class Persistence:
             if operation.durable or id(operation) in found:
                 continue
             found.add(id(operation))
-            waiting += operation.missing() if in_log else operation.needs
+            if self.model.names is not NameOrder.LOG_TREE:
+                waiting += operation.missing()
+            elif isinstance(operation, Names):
+                waiting += self._displaced(operation)
+            else:
+                waiting += operation.needs
         return [operation for operation in self.pending if id(operation) in found]
+
+    def _displaced(self, names: Names) -> Iterator[Operation]:
+        """Yield what gave another name to a node whose durable name is taken.
+
+        A log tree holds how names are now, not how they came to be. But it does not take a name
+        from a node without keeping the node's new one.
+        """
+        for slot, _ in names.changes:
+            node = self.directories.get(slot)
+            for earlier in self._names_before(names):
+                if node is not None and earlier.moves(node, slot):
+                    yield earlier
+
+    def _names_before(self, names: Names) -> Iterator[Names]:
+        for operation in self.pending:
+            if operation is names:
+                return
+            if isinstance(operation, Names):
+                yield operation
 
     def _settle(self, operations: list[Operation]) -> None:
         """Make operations durable, in order."""
@@ -86,6 +106,7 @@ class Persistence:
             operation.settle()
             if isinstance(operation, Names):
                 self.directories.apply(operation)
+                self._supersede_names(operation)
                 continue
             assert isinstance(operation, FileOperation)
             self.images.setdefault(operation.file, Image()).apply(operation)
@@ -108,3 +129,12 @@ class Persistence:
                 operation.data = operation.data[: shrink.size - operation.offset]
             else:
                 operation.settle()
+
+    def _supersede_names(self, names: Names) -> None:
+        """Take back what earlier changes, which are not durable, did to the same names."""
+        slots = {slot for slot, _ in names.changes}
+        for earlier in self._names_before(names):
+            if not earlier.durable:
+                earlier.changes = tuple(one for one in earlier.changes if one[0] not in slots)
+                if not earlier.changes:
+                    earlier.settle()

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from durability.crash.models import Growth, Model
+from durability.crash.models import Growth, Model, NameOrder
 from durability.crash.operations import (
     ROOT,
     Data,
@@ -33,6 +33,8 @@ from durability.trace.records import (
     RemoveDirectory,
     Rename,
     Symlink,
+    Sync,
+    SyncAll,
     Truncate,
     Unlink,
     Write,
@@ -44,6 +46,9 @@ _PUNCH_HOLE: Final = 0x02
 _COLLAPSE_RANGE: Final = 0x08
 _ZERO_RANGE: Final = 0x10
 _INSERT_RANGE: Final = 0x20
+
+SYNCHRONOUS: Final = os.RWF_SYNC | os.RWF_DSYNC
+"""The flags of a write that returns when it is durable."""
 
 _CREATION: Final = "creation of"
 
@@ -83,6 +88,7 @@ class Splitter:
         self._files: defaultdict[int, _File] = defaultdict(_File)
         self._slots: dict[Slot, Operation] = {}
         self._head: Operation | None = None
+        self._log_tree: set[int] = set()
         self._next_node = ROOT - 1
         self._number = 0
         self._splits: dict[type[AnyRecord], Callable[[Any], Iterator[Operation]]] = {
@@ -96,6 +102,8 @@ class Splitter:
             Unlink: self._remove,
             MakeDirectory: self._make_directory,
             RemoveDirectory: self._remove,
+            Sync: self._sync,
+            SyncAll: self._sync_all,
         }
 
     def split(self, record: AnyRecord, number: int) -> Iterator[Operation]:
@@ -129,14 +137,16 @@ class Splitter:
         for start, end in pages(record.offset, len(record.data)):
             piece = record.data[start - record.offset : end - record.offset]
             yield from self._write_page(record.file, record.path, start, piece)
+        if record.flags & SYNCHRONOUS:
+            self._enter_log_tree(record.file, record.path)
 
     def _write_page(self, file: int, path: bytes, offset: int, data: bytes) -> Iterator[Operation]:
         """Yield the data of a write to one page, then the growth it brings."""
         view = self._files[file]
         page = offset // PAGE_BYTES
-        in_place = view.in_place(page)
+        in_place, has_block = view.in_place(page), page in view.blocks
         wrote: list[Operation] = []
-        for piece in self._pieces(offset, data, in_place=in_place):
+        for piece in self._pieces(offset, data, new_block=not has_block):
             operation = Data(
                 record=self._number, path=path, file=file, offset=piece[0], data=piece[1]
             )
@@ -149,7 +159,7 @@ class Splitter:
             self._place(view, operation)
             if self._model.growth is Growth.WITH_DATA and operation.end > view.size:
                 view.size = operation.grows_to = operation.end
-            if self._model.copy_on_write or self._model.data_in_log or not in_place:
+            if self._model.copy_on_write or self._model.data_in_log or not has_block:
                 self._log(operation, joins=self._model.data_in_log)
             wrote.append(operation)
             yield operation
@@ -164,10 +174,10 @@ class Splitter:
         if end > view.size or expected:
             yield self._grow(file, path, size, wrote, at_once=in_place)
 
-    def _pieces(self, offset: int, data: bytes, *, in_place: bool) -> Iterator[tuple[int, bytes]]:
+    def _pieces(self, offset: int, data: bytes, *, new_block: bool) -> Iterator[tuple[int, bytes]]:
         """Cut what is written in place into units; a new block is not seen before it is whole."""
         unit_bytes = self._model.unit_bytes
-        if unit_bytes == PAGE_BYTES or (self._model.logged and not in_place):
+        if unit_bytes == PAGE_BYTES or (self._model.logged and new_block):
             yield offset, data
             return
         at = 0
@@ -329,10 +339,13 @@ class Splitter:
         return found
 
     def _change(self, path: bytes, what: str, *changes: tuple[Slot, int | None]) -> Names:
+        before = [self.names.get(slot) for slot, _ in changes]
+        after = [node for _, node in changes]
         operation = Names(
             record=self._number,
             path=path,
             changes=changes,
+            nodes=frozenset({node for node in (*before, *after) if node is not None}),
             what=f"{what} {shown(path)}",
             creates=what.startswith(_CREATION),
         )
@@ -340,8 +353,40 @@ class Splitter:
             _need(operation, self._slots.get(slot))
             self._slots[slot] = operation
         self._log(operation, joins=True)
+        if self._changes_log_tree(operation, before):
+            operation.after = None
         self.names.apply(operation)
         return operation
+
+    def _changes_log_tree(self, operation: Names, before: list[int | None]) -> bool:
+        """Tell whether names change that a log tree holds already.
+
+        It changes with them, and the next sync of anything takes them along.
+        """
+        if not self._log_tree:
+            return False
+        removes = any(
+            slot[0] in self._log_tree
+            for (slot, _), node in zip(operation.changes, before, strict=True)
+            if node is not None
+        )
+        return removes or bool(operation.nodes & self._log_tree)
+
+    def _sync(self, record: Sync) -> Iterator[Operation]:
+        node = self.node(record.path) if record.file is None else record.file
+        if node is not None:
+            self._enter_log_tree(node, record.path)
+        return iter(())
+
+    def _sync_all(self, _record: SyncAll) -> Iterator[Operation]:
+        self._log_tree.clear()
+        return iter(())
+
+    def _enter_log_tree(self, node: int, path: bytes) -> None:
+        if self._model.names is NameOrder.LOG_TREE:
+            self._log_tree.add(node)
+            if path:
+                self._log_tree.add(self.locate(path)[0])
 
     def _log(self, operation: Operation, *, joins: bool) -> None:
         """Give an operation its place in the log; what comes later waits for it if it `joins`."""
