@@ -15,6 +15,7 @@ those on other files may depend on; all others matter to their own file alone.
 from dataclasses import dataclass, field
 from typing import Final
 
+from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import shown
 
 ROOT: Final = 0
@@ -102,9 +103,19 @@ class Grow(FileOperation):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Shrink(FileOperation):
-    """A file was cut off; what stood behind is gone, and reads as zeros if it grows again."""
+    """A file was cut off; the blocks behind are gone.
+
+    What stands behind the new size in its last block comes to light if the file grows again, unless
+    that has been overwritten with zeros: by `Data` of its own, or by this, where it `zeroes`.
+    """
 
     size: int
+    zeroes: bool = False
+
+    @property
+    def end(self) -> int:
+        """The end of the file's last block."""
+        return -(-self.size // PAGE_BYTES) * PAGE_BYTES
 
     def __str__(self) -> str:
         return f"truncation of {shown(self.path)} to {self.size} bytes"

@@ -18,7 +18,7 @@ from durability.crash.operations import (
 from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced
-from durability.trace.records import AnyRecord
+from durability.trace.records import AnyRecord, Write
 
 
 class Persistence:
@@ -63,6 +63,17 @@ class Persistence:
         if wanted:
             yield
             self._settle(self._closure(wanted))
+            if self.model.names is NameOrder.LOG_TREE and isinstance(record, Write):
+                self._enter_log_tree(record.file)
+
+    def _enter_log_tree(self, file: int) -> None:
+        """Let the rest of a file be durable without what the log has before it.
+
+        A log tree takes all that is on disk of a file, though a write waits for its own bytes only.
+        """
+        for operation in self.pending:
+            if isinstance(operation, FileOperation) and operation.file == file:
+                operation.after = None
 
     def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
         """Return operations with all that becomes durable with them, in order."""
@@ -125,9 +136,7 @@ class Persistence:
                 return
             if not isinstance(operation, FileOperation) or operation.file != shrink.file:
                 continue
-            if isinstance(operation, Data) and operation.offset < shrink.size:
-                operation.data = operation.data[: shrink.size - operation.offset]
-            else:
+            if not isinstance(operation, Data) or operation.offset >= shrink.end:
                 operation.settle()
 
     def _supersede_names(self, names: Names) -> None:

@@ -6,7 +6,7 @@ explained in `docs/persistence-models.md`.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -87,6 +87,8 @@ class Splitter:
         self._model = model
         self._files: defaultdict[int, _File] = defaultdict(_File)
         self._slots: dict[Slot, Operation] = {}
+        self._links: Counter[int] = Counter()
+        self._new: dict[int, Names] = {}
         self._head: Operation | None = None
         self._log_tree: set[int] = set()
         self._next_node = ROOT - 1
@@ -125,6 +127,10 @@ class Splitter:
     def node(self, path: bytes) -> int | None:
         """Return what a path leads to; the root for an empty one."""
         return self.names.get(self.locate(path)) if path else ROOT
+
+    def is_named(self, node: int) -> bool:
+        """Tell whether a node has a name."""
+        return self._links[node] > 0
 
     @property
     def head(self) -> list[Operation]:
@@ -229,10 +235,16 @@ class Splitter:
             return
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
+        shrink = Shrink(
+            record=self._number, path=path, file=file, size=size, zeroes=self._model.data_in_log
+        )
         if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
             # The page in memory ends in zeros from now on, and may be written before the size is.
-            yield from self._write_page(file, path, size, bytes(tail))
-        yield self._bar(view, Shrink(record=self._number, path=path, file=file, size=size))
+            zeros = list(self._write_page(file, path, size, bytes(tail)))
+            yield from zeros
+            if self._model.zeroes_cut_block and view.in_place(page):
+                shrink.needs += zeros
+        yield self._bar(view, shrink)
         view.size = size
         view.forget_pages(-(-size // PAGE_BYTES))
 
@@ -308,20 +320,26 @@ class Splitter:
     def _rename(self, record: Rename) -> Iterator[Operation]:
         source, destination = self.locate(record.source), self.locate(record.destination)
         moved, replaced = self.names.get(source), self.names.get(destination)
-        if record.exchange:
-            changes = [(source, replaced), (destination, moved)]
-        else:
-            changes = [(source, None), (destination, moved)]
         what = f"renaming of {shown(record.source)} to"
-        if self._model.rename_in_steps:
-            removed = [(destination, None)] if replaced is not None else []
-            for change in removed + changes:
+        changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        if self._is_done_in_steps(record, moved, replaced):
+            cleared = [(destination, None)] if replaced is not None else []
+            returned = changes[:1] if record.exchange else []
+            for change in (*cleared, (source, None), (destination, moved), *returned):
                 yield self._change(record.destination, what, change)
             return
         operation = self._change(record.destination, what, *changes)
+        if record.exchange and not self._model.exchange_is_change:
+            operation.nodes = frozenset()
         if self._model.rename_allocates and replaced is not None and not record.exchange:
             operation.needs += self._allocation(moved)
         yield operation
+
+    def _is_done_in_steps(self, record: Rename, *nodes: int | None) -> bool:
+        if self._model.names is NameOrder.LOG_TREE and record.exchange:
+            # A sync of one of the two files logs that one's name alone, if they are new.
+            return any(node in self._new and not self._new[node].durable for node in nodes if node)
+        return self._model.rename_in_steps
 
     def _allocation(self, node: int | None) -> list[Operation]:
         """Return what is on disk once blocks are allocated for all that a file holds."""
@@ -349,9 +367,13 @@ class Splitter:
             what=f"{what} {shown(path)}",
             creates=what.startswith(_CREATION),
         )
+        if operation.creates:
+            self._new.update(dict.fromkeys(operation.nodes, operation))
         for slot, _ in changes:
             _need(operation, self._slots.get(slot))
             self._slots[slot] = operation
+        self._links.subtract(node for node in before if node is not None)
+        self._links.update(node for node in after if node is not None)
         self._log(operation, joins=True)
         if self._changes_log_tree(operation, before):
             operation.after = None

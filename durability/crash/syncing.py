@@ -65,7 +65,7 @@ def _file(
         found += _names(
             pending, lambda names: file in names.nodes and (names.creates or not creation_only)
         )
-    elif model.names is NameOrder.LOG_TREE:
+    elif model.names is NameOrder.LOG_TREE and splitter.is_named(file):
         own = _names(pending, lambda names: file in names.nodes)
         found += _with_those_above(pending, own, splitter)
     return found

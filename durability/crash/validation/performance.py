@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -69,8 +70,10 @@ class Performance:
             case Allocate():
                 descriptor = self._descriptors[record.file]
                 system.fallocate(descriptor, record.mode, record.offset, record.length)
-            case Sync() | SyncAll():
+            case Sync():
                 self._sync(record)
+            case SyncAll():
+                self._at(b"", kernel.sync_file_system)
             case _:
                 self._change_names(record)
 
@@ -83,15 +86,15 @@ class Performance:
         if previous != descriptor:
             os.close(descriptor)
 
-    def _sync(self, record: Sync | SyncAll) -> None:
-        if isinstance(record, SyncAll):
-            synchronise, file, path = kernel.sync_file_system, None, b""
+    def _sync(self, record: Sync) -> None:
+        if record.file is None:
+            self._at(record.path, os.fdatasync if record.data_only else os.fsync)
+        elif record.data_only:
+            os.fdatasync(self._descriptors[record.file])
         else:
-            synchronise = os.fdatasync if record.data_only else os.fsync
-            file, path = record.file, record.path
-        if file is not None:
-            synchronise(self._descriptors[file])
-            return
+            os.fsync(self._descriptors[record.file])
+
+    def _at(self, path: bytes, synchronise: Callable[[int], None]) -> None:
         descriptor = os.open(self._path(path), os.O_RDONLY)
         try:
             synchronise(descriptor)

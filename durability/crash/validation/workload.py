@@ -107,11 +107,11 @@ class Workload:
 
     def _append(self) -> AnyRecord | None:
         file = self._file()
-        return file and self._write(file, len(self._tree.contents[file]))
+        return None if file is None else self._write(file, len(self._tree.contents[file]))
 
     def _overwrite(self) -> AnyRecord | None:
         file = self._file()
-        return file and self._write(file, self._chance.choice(_OFFSETS))
+        return None if file is None else self._write(file, self._chance.choice(_OFFSETS))
 
     def _write(self, file: int, offset: int) -> Write:
         self._letter += 1
@@ -122,11 +122,13 @@ class Workload:
 
     def _truncate(self) -> AnyRecord | None:
         file = self._file()
-        return file and Truncate(_THREAD, file, self._name_of(file), self._chance.choice(_SIZES))
+        if file is None:
+            return None
+        return Truncate(_THREAD, file, self._name_of(file), self._chance.choice(_SIZES))
 
     def _allocate(self) -> AnyRecord | None:
         file = self._file()
-        if not file:
+        if file is None:
             return None
         mode = self._chance.choice(_MODES)
         size = len(self._tree.contents[file])
@@ -150,17 +152,17 @@ class Workload:
 
     def _link(self) -> AnyRecord | None:
         file, path = self._file(), self._free_path()
-        if not file or path is None or file in self._removed():
+        if file is None or path is None or file in self._removed():
             return None
         return Link(_THREAD, file, path)
 
     def _symlink(self) -> AnyRecord | None:
         path = self._free_path()
-        return path and Symlink(_THREAD, path, b"elsewhere")
+        return None if path is None else Symlink(_THREAD, path, b"elsewhere")
 
     def _unlink(self) -> AnyRecord | None:
         path = self._path()
-        return path and Unlink(_THREAD, path)
+        return None if path is None else Unlink(_THREAD, path)
 
     def _make_directory(self) -> AnyRecord | None:
         free = [
@@ -183,8 +185,10 @@ class Workload:
 
     def _sync_file(self) -> AnyRecord | None:
         file = self._file()
+        if file is None:
+            return None
         data_only = self._chance.random() < _DATA_ONLY_SHARE
-        return file and Sync(_THREAD, self._name_of(file), data_only, file)
+        return Sync(_THREAD, self._name_of(file), data_only, file)
 
     def _sync_directory(self) -> AnyRecord | None:
         path = self._chance.choice([b"", *sorted(self._tree.directories)])
