@@ -58,11 +58,12 @@ class _File:
 
     `blocks` holds, for each page that may have a block, the operations that gave it one; `units`
     the last operation on each unit; `growths` those since the last `Shrink` or `Shift`, the
-    `barrier`.
+    `barrier`. On disk it is at least `reached` bytes long.
     """
 
     def __init__(self) -> None:
         self.size = 0
+        self.reached = 0
         self.blocks: dict[int, list[Operation]] = {}
         self.units: dict[int, Operation] = {}
         self.growths: list[Grow] = []
@@ -72,6 +73,18 @@ class _File:
         """Tell whether a page certainly has a block, so that a write to it goes there."""
         made = self.blocks.get(page)
         return made is not None and all(operation.durable for operation in made)
+
+    def may_end_before(self, size: int) -> bool:
+        """Tell whether nothing has made the file reach to a size, though it is longer.
+
+        Writing any page to disk makes the file there reach to the end of that page.
+        """
+        for growth in self.growths:
+            if growth.durable:
+                self.reached = max(self.reached, growth.size)
+        self.growths = [growth for growth in self.growths if not growth.durable]
+        expected = {growth.size for growth in self.growths}
+        return bool(expected) and size > self.reached and size not in expected
 
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
@@ -150,6 +163,7 @@ class Splitter:
         """Yield the data of a write to one page, then the growth it brings."""
         view = self._files[file]
         page = offset // PAGE_BYTES
+        yield from self._fill_last_page(file, path, offset)
         in_place, has_block = view.in_place(page), page in view.blocks
         wrote: list[Operation] = []
         for piece in self._pieces(offset, data, new_block=not has_block):
@@ -174,11 +188,21 @@ class Splitter:
             return
         end = offset + len(data)
         size = min(max(end, view.size), (page + 1) * PAGE_BYTES)
-        view.growths = [growth for growth in view.growths if not growth.durable]
-        # Writing a page makes the file reach to its end, whatever else is not written yet.
-        expected = view.growths and size not in {growth.size for growth in view.growths}
-        if end > view.size or expected:
+        if end > view.size or view.may_end_before(size):
             yield self._grow(file, path, size, wrote, at_once=in_place)
+
+    def _fill_last_page(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
+        """Yield the growth that the last page brings once the file goes on behind it."""
+        view = self._files[file]
+        page = view.size // PAGE_BYTES
+        end = (page + 1) * PAGE_BYTES
+        if self._model.growth is Growth.WITH_DATA or page not in view.blocks or size < end:
+            return
+        if view.may_end_before(end):
+            per_page = PAGE_BYTES // self._model.unit_bytes
+            units = range(page * per_page, (page + 1) * per_page)
+            wrote = list(dict.fromkeys(view.units[unit] for unit in units if unit in view.units))
+            yield self._grow(file, path, end, wrote, at_once=False)
 
     def _pieces(self, offset: int, data: bytes, *, new_block: bool) -> Iterator[tuple[int, bytes]]:
         """Cut what is written in place into units; a new block is not seen before it is whole."""
@@ -229,6 +253,7 @@ class Splitter:
     def _set_size(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
         view = self._files[file]
         if size > view.size:
+            yield from self._fill_last_page(file, path, size)
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
@@ -244,8 +269,8 @@ class Splitter:
             yield from zeros
             if self._model.zeroes_cut_block and view.in_place(page):
                 shrink.needs += zeros
-        yield self._bar(view, shrink)
         view.size = size
+        yield self._bar(view, shrink)
         view.forget_pages(-(-size // PAGE_BYTES))
 
     def _bar(self, view: _File, operation: Shrink | Shift) -> Operation:
@@ -253,6 +278,7 @@ class Splitter:
             operation.needs.append(view.barrier)
         self._log(operation, joins=True)
         view.barrier = operation
+        view.reached = min(view.reached, view.size)
         view.growths.clear()
         return operation
 
