@@ -323,7 +323,20 @@ class Splitter:
             yield from self._set_size(record.file, record.path, 0)
 
     def _link(self, record: Link) -> Iterator[Operation]:
-        yield self._change(record.path, "link", (self.locate(record.path), record.file))
+        slot = self.locate(record.path)
+        was_named = self.is_named(record.file)
+        operation = self._change(record.path, "link", (slot, record.file))
+        above = self._new.get(slot[0])
+        if (
+            self._model.names is NameOrder.LOG_TREE
+            and not was_named
+            and above is not None
+            and not above.durable
+        ):
+            # Observed on Linux 6.18: a sync of what was an unnamed file does not keep a name in a
+            # directory that is new itself.
+            operation.nodes = frozenset()
+        yield operation
 
     def _symlink(self, record: Symlink) -> Iterator[Operation]:
         node = self._new_node()
@@ -348,6 +361,9 @@ class Splitter:
         moved, replaced = self.names.get(source), self.names.get(destination)
         what = f"renaming of {shown(record.source)} to"
         changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        if self._leaves_log_tree(destination, moved, replaced) and not record.exchange:
+            yield self._change(record.destination, "replacement of", (destination, None))
+            replaced = None
         if self._is_done_in_steps(record, moved, replaced):
             cleared = [(destination, None)] if replaced is not None else []
             returned = changes[:1] if record.exchange else []
@@ -360,6 +376,19 @@ class Splitter:
         if self._model.rename_allocates and replaced is not None and not record.exchange:
             operation.needs += self._allocation(moved)
         yield operation
+
+    def _leaves_log_tree(self, slot: Slot, moved: int | None, replaced: int | None) -> bool:
+        """Tell whether a log tree may take a name from one file without giving it to another.
+
+        So it is with a name that only the log tree holds, where the file that gets it has not been
+        synced: the next sync of anything keeps the removal. And with one of several names of a
+        file, whose next sync keeps it.
+        """
+        if self._model.names is not NameOrder.LOG_TREE or replaced is None:
+            return False
+        named = self._slots.get(slot)
+        in_log_only = named is not None and named.durable
+        return self._links[replaced] > 1 or (in_log_only and moved not in self._log_tree)
 
     def _is_done_in_steps(self, record: Rename, *nodes: int | None) -> bool:
         if self._model.names is NameOrder.LOG_TREE and record.exchange:
@@ -402,7 +431,7 @@ class Splitter:
         self._links.update(node for node in after if node is not None)
         self._log(operation, joins=True)
         if self._changes_log_tree(operation, before):
-            operation.after = None
+            _leave_order(operation)
         self.names.apply(operation)
         return operation
 
@@ -428,6 +457,7 @@ class Splitter:
 
     def _sync_all(self, _record: SyncAll) -> Iterator[Operation]:
         self._log_tree.clear()
+        self._slots.clear()
         return iter(())
 
     def _enter_log_tree(self, node: int, path: bytes) -> None:
@@ -444,6 +474,13 @@ class Splitter:
         operation.joins = joins
         if joins:
             self._head = operation
+
+
+def _leave_order(operation: Operation) -> None:
+    """Let a change of names be durable without what the log has before it."""
+    operation.after = None
+    for needed in operation.needs:
+        _leave_order(needed)
 
 
 def _need(operation: Operation, needed: Operation | None) -> None:
