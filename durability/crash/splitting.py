@@ -177,7 +177,8 @@ class Splitter:
             if self._model.stale_blocks and not in_place:
                 stale = Stale.behind(operation)
                 self._place(view, stale)
-                self._log(stale, joins=False)
+                if not has_block:
+                    self._log(stale, joins=False)
                 operation.needs.append(stale)
                 yield stale
             self._place(view, operation)

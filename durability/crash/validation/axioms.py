@@ -53,11 +53,12 @@ def _named_anew() -> Script:
 def _appended_pages() -> Script:
     script = Script()
     file = script.create(b"log")
-    script.sync(file)
-    for letter in b"ABCD":
+    script.sync(file).append(file, b"A" * _PAGE)
+    # At once, since btrfs makes one extent of all that follows a page on its way to the disk.
+    script.write_back(file, 0, _PAGE)
+    for letter in b"BCD":
         script.append(file, bytes([letter]) * _PAGE)
-    script.write_back(file, 0, _PAGE).write_back(file, 2 * _PAGE, 2 * _PAGE)
-    return script.commit()
+    return script.write_back(file, 2 * _PAGE, 2 * _PAGE).commit()
 
 
 def _cut_and_rewritten() -> Script:
