@@ -195,6 +195,21 @@ class Splitter:
         size = min(max(end, view.size), (page + 1) * PAGE_BYTES)
         if end > view.size or view.may_end_before(size):
             yield self._grow(file, path, size, wrote, at_once=in_place)
+            yield from self._grow_by_others(file, path, wrote)
+
+    def _grow_by_others(
+        self, file: int, path: bytes, wrote: list[Operation]
+    ) -> Iterator[Operation]:
+        """Yield the growth to the same size that comes with data written before.
+
+        Whatever data of a file btrfs finishes writing, it then takes the size as it is by now.
+        """
+        view = self._files[file]
+        if self._model.copy_on_write:
+            earlier = (one for one in view.units.values() if not one.durable and one not in wrote)
+            first = min(earlier, key=lambda one: one.record, default=None)
+            if first is not None:
+                yield self._grow(file, path, view.size, [first], at_once=False)
 
     def _fill_last_page(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
         """Yield the growth that the last page brings once the file goes on behind it."""
