@@ -261,7 +261,7 @@ class Splitter:
             operation.needs += wrote
             at_once = at_once and not wrote
         elif growth is Growth.AFTER_BLOCK and not at_once:
-            operation.needs += view.blocks[(size - 1) // PAGE_BYTES]
+            operation.needs += view.blocks.get((size - 1) // PAGE_BYTES, [])
         self._log(operation, joins=at_once)
         view.size = max(view.size, size)
         view.growths.append(operation)
@@ -309,12 +309,20 @@ class Splitter:
             yield self._shift(record, view)
             return
         if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
-            for start, until in pages(record.offset, min(end, view.size) - record.offset):
-                zeros = bytes(until - start)
-                yield from self._write_page(record.file, record.path, start, zeros)
-                view.blocks.pop(start // PAGE_BYTES, None)
+            yield from self._zero(record, min(end, view.size))
         if not record.mode & _KEEP_SIZE and end > view.size:
             yield self._grow(record.file, record.path, end, [], at_once=True)
+
+    def _zero(self, record: Allocate, end: int) -> Iterator[Operation]:
+        view = self._files[record.file]
+        for start, until in pages(record.offset, end - record.offset):
+            zeros = bytes(until - start)
+            yield from self._write_page(record.file, record.path, start, zeros)
+            if len(zeros) == PAGE_BYTES:
+                view.blocks.pop(start // PAGE_BYTES, None)
+        if view.may_end_before(end):
+            # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch.
+            yield self._grow(record.file, record.path, end, [], at_once=False)
 
     def _shift(self, record: Allocate, view: _File) -> Operation:
         length = -record.length if record.mode & _COLLAPSE_RANGE else record.length
