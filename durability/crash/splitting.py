@@ -145,10 +145,6 @@ class Splitter:
         """Tell whether a node has a name."""
         return bool(self._links[node])
 
-    def directories_of(self, node: int) -> set[int]:
-        """Return the directories in which a node has a name."""
-        return {directory for directory, _ in self._links[node]}
-
     @property
     def head(self) -> list[Operation]:
         """The last operation in the log."""
