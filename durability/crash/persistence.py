@@ -15,7 +15,7 @@ from durability.crash.operations import (
     Operation,
     Shrink,
 )
-from durability.crash.splitting import Splitter, leave_order
+from durability.crash.splitting import SYNCHRONOUS, Splitter, leave_order
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced
 from durability.trace.records import AnyRecord, Sync, Write
@@ -64,8 +64,8 @@ class Persistence:
         if wanted:
             yield
             self._settle(self._closure(wanted))
-            if self.model.names is NameOrder.LOG_TREE:
-                self._enter_log_tree(record)
+        if self.model.names is NameOrder.LOG_TREE:
+            self._enter_log_tree(record)
 
     def _enter_log_tree(self, record: AnyRecord) -> None:
         """Let what a log tree may hold now be durable without what the log has before it.
@@ -73,9 +73,13 @@ class Persistence:
         It takes all that is on disk of a file, though a write waits for its own bytes only, and
         with a file directories that lead to it, with some of what is new in them.
         """
-        file = record.file if isinstance(record, Sync | Write) else None
-        if file is None:
-            return
+        match record:
+            case Sync(file=int(file)):
+                pass
+            case Write(file=file, flags=flags) if flags & SYNCHRONOUS:
+                pass
+            case _:
+                return
         for operation in self.pending:
             if isinstance(operation, FileOperation) and operation.file == file:
                 operation.after = None
