@@ -1,0 +1,160 @@
+"""What is durable at a moment, and what is not yet: the state of a disk under a model.
+
+Fed with the records of a run, one by one. It serves the explorer, which stops at each moment, and
+a simulated disk, which goes on for ever: what has become durable is folded into `durable`, and
+only what is `pending` is remembered.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from durability.crash.models import Model, NameOrder
+from durability.crash.operations import (
+    Data,
+    FileOperation,
+    Names,
+    Operation,
+    Shrink,
+)
+from durability.crash.splitting import SYNCHRONOUS, Splitter, leave_order
+from durability.crash.storage import Directories, Image
+from durability.crash.syncing import synced
+from durability.trace.records import AnyRecord, Sync, Write
+
+
+class Persistence:
+    """A disk under a model: `directories` and `images` are durable, `pending` is not yet.
+
+    `pending` is in the order of execution. `version` rises whenever something becomes durable.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.directories = Directories()
+        self.images: dict[int, Image] = {}
+        self.pending: list[Operation] = []
+        self.version = 0
+        self._splitter = Splitter(model)
+
+    @property
+    def symlinks(self) -> dict[int, bytes]:
+        """The contents of symbolic links, by number."""
+        return self._splitter.symlinks
+
+    def begin(self, records: Iterable[AnyRecord]) -> None:
+        """Take what was there before the run as durable."""
+        for record in records:
+            self.pending += self._splitter.split(record, -1)
+        self._settle(self.pending)
+
+    def feed(self, record: AnyRecord, number: int) -> Iterator[None]:
+        """Follow one record; stop at each moment after which less may be lost than before.
+
+        A power cut during the call, or before the next one, leaves a state of such a moment or of
+        the one that `pending` ends in.
+        """
+        for operation in self._splitter.split(record, number):
+            self.pending.append(operation)
+            if self.model.everything_at_once:
+                yield
+                self._settle(self.pending)
+            elif self.model.names is NameOrder.AT_ONCE and isinstance(operation, Names):
+                yield
+                self._settle([operation])
+        wanted = synced(self.model, record, self.pending, self._splitter)
+        if wanted:
+            yield
+            self._settle(self._closure(wanted))
+        if self.model.names is NameOrder.LOG_TREE:
+            self._enter_log_tree(record)
+
+    def _enter_log_tree(self, record: AnyRecord) -> None:
+        """Let what a log tree may hold now be durable without what the log has before it.
+
+        It takes all that is on disk of a file, though a write waits for its own bytes only, and
+        with a file directories that lead to it, with some of what is new in them.
+        """
+        match record:
+            case Sync(file=int(file)):
+                pass
+            case Write(file=file, flags=flags) if flags & SYNCHRONOUS:
+                pass
+            case _:
+                return
+        for operation in self.pending:
+            if isinstance(operation, FileOperation) and operation.file == file:
+                operation.after = None
+            elif isinstance(operation, Names):
+                leave_order(operation)
+
+    def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
+        """Return operations with all that becomes durable with them, in order."""
+        found: set[int] = set()
+        waiting = list(wanted)
+        while waiting:
+            operation = waiting.pop()
+            if operation.durable or id(operation) in found:
+                continue
+            found.add(id(operation))
+            if self.model.names is not NameOrder.LOG_TREE:
+                waiting += operation.missing()
+            elif isinstance(operation, Names):
+                waiting += self._displaced(operation)
+            else:
+                waiting += operation.needs
+        return [operation for operation in self.pending if id(operation) in found]
+
+    def _displaced(self, names: Names) -> Iterator[Operation]:
+        """Yield what gave another name to a node whose durable name is taken.
+
+        A log tree holds how names are now, not how they came to be. But it does not take a name
+        from a node without keeping the node's new one.
+        """
+        for slot, _ in names.changes:
+            node = self.directories.get(slot)
+            for earlier in self._names_before(names):
+                if node is not None and earlier.moves(node, slot):
+                    yield earlier
+
+    def _names_before(self, names: Names) -> Iterator[Names]:
+        for operation in self.pending:
+            if operation is names:
+                return
+            if isinstance(operation, Names):
+                yield operation
+
+    def _settle(self, operations: list[Operation]) -> None:
+        """Make operations durable, in order."""
+        for operation in operations:
+            operation.settle()
+            if isinstance(operation, Names):
+                self.directories.apply(operation)
+                self._supersede_names(operation)
+                continue
+            assert isinstance(operation, FileOperation)
+            self.images.setdefault(operation.file, Image()).apply(operation)
+            if isinstance(operation, Shrink):
+                self._supersede(operation)
+        self.pending = [operation for operation in self.pending if not operation.durable]
+        self.version += 1
+
+    def _supersede(self, shrink: Shrink) -> None:
+        """Take back what was issued before a truncation that is durable now, where it was cut.
+
+        It is applied after it from now on.
+        """
+        for operation in self.pending:
+            if operation is shrink:
+                return
+            if not isinstance(operation, FileOperation) or operation.file != shrink.file:
+                continue
+            if not isinstance(operation, Data) or operation.offset >= shrink.end:
+                operation.settle()
+
+    def _supersede_names(self, names: Names) -> None:
+        """Take back what earlier changes, which are not durable, did to the same names."""
+        slots = {slot for slot, _ in names.changes}
+        for earlier in self._names_before(names):
+            if not earlier.durable:
+                earlier.changes = tuple(one for one in earlier.changes if one[0] not in slots)
+                if not earlier.changes:
+                    earlier.settle()
