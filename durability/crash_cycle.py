@@ -210,6 +210,8 @@ class CrashCycle:
                 )
             violated: frozenset[str] = frozenset()
             faults = [text] if (text := incomplete(run)) else []
+            if run.exit_status or run.signal not in {None, signal.SIGKILL}:
+                faults.append(f"without any kill, {target.name} fails: {_words(run)}")
             if run.exit_status is not None:
                 try:
                     judgement = recover_and_judge(target, _Start().then(run), directory)
@@ -505,8 +507,12 @@ def _end(run: Run) -> str:
     """Say how a run ended, as the end of a sentence."""
     if run.exit_status is None and run.signal == signal.SIGKILL:
         return f" within {run.elapsed_s:.0f} s: give it longer with --measure SECONDS"
+    return f" and ended with {_words(run)}"
+
+
+def _words(run: Run) -> str:
     how = f"status {run.exit_status}" if run.signal is None else f"signal {run.signal}"
-    return f" and ended with {how}: {run.stderr.strip() or 'it printed no error'}"
+    return f"{how}: {run.stderr.strip() or 'it printed no error'}"
 
 
 def _why_not_landed(run: Run) -> str:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Final
 
 from durability.errors import DurabilityError, TargetError
+from durability.targets import functions
 from durability.targets.contract import Target
 from durability.targets.program import load_program
 
@@ -26,7 +27,7 @@ class Availability:
 
 
 def find(name_or_path: str) -> Target:
-    """Return a known target by its name, else the program that a `.toml` file describes.
+    """Return a known target by its name, a `.toml` file's program, or a store of two functions.
 
     Raises TargetError where it is neither, or where the description cannot be used.
     """
@@ -34,6 +35,8 @@ def find(name_or_path: str) -> Target:
         return _built_in(name_or_path)
     if name_or_path.endswith(".toml"):
         return load_program(name_or_path)
+    if functions.is_name(name_or_path):
+        return functions.load(name_or_path)
     close = difflib.get_close_matches(name_or_path, _BUILT_IN)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     raise TargetError(

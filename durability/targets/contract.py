@@ -46,11 +46,13 @@ class Speech:
     """How to read a target's lines; each pattern is searched in a line and has a group `id`.
 
     `announced` is None where the target does not announce: invented items are then not judged.
+    `recovered` is None where recovery shows no items: the target's audit, which then is what
+    recovers, judges what was acknowledged.
     """
 
     acknowledged: re.Pattern[str]
     announced: re.Pattern[str] | None
-    recovered: re.Pattern[str]
+    recovered: re.Pattern[str] | None
 
 
 def lines_of(data: bytes) -> list[str]:

@@ -1,0 +1,81 @@
+"""Recovering and judging what crashes left: fast where it can be, sure where it must be.
+
+Where recovery is a function of ours, contents are recovered many in one forked process. It vouches
+for all of them or for none: whatever goes wrong in it - a violation, an exception, a hang, a crash,
+something left behind - each is recovered again in a process of its own, as after a real crash, and
+only that is believed. Programs always take that way.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from durability.audit.judgement import Judgement, audit_before, judge
+from durability.audit.promises import Promises
+from durability.batch import Case, vouch, vouched
+from durability.crash.content import Content
+from durability.recovery import process
+from durability.recovery.recovery import recover
+from durability.targets.contract import Call, Target
+
+
+class Bench:
+    """A place to recover in, of one target; a context manager that removes what was left there."""
+
+    def __init__(self, target: Target, parent: str) -> None:
+        """Make it below the directory `parent`."""
+        self._target = target
+        self._parent_directory = parent
+        self._parent = os.getppid()
+        self._base = tempfile.mkdtemp(dir=parent)
+        self._directory = os.path.join(self._base, "data")
+        self._batched = isinstance(target.recovery(self._base), Call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._base, ignore_errors=True)
+        if os.getppid() != self._parent:  # the harness was killed: the last worker tidies up
+            with suppress(OSError):
+                os.rmdir(self._parent_directory)
+
+    def judge_all(self, cases: Sequence[Case]) -> list[Judgement]:
+        """Recover each content once; return the judgements against each of its promises."""
+        vouched_for = self._vouched(cases) if self._batched else None
+        return vouched_for or [
+            judgement for content, promises in cases for judgement in self.judge(content, promises)
+        ]
+
+    def judge(self, content: Content, promises: Sequence[Promises]) -> Iterator[Judgement]:
+        """Recover a content in a process of its own; yield the judgement against each promise."""
+        directory = self._directory
+        os.mkdir(directory, 0o700)
+        try:
+            content.write_to(os.fsencode(directory))
+            before = audit_before(self._target, directory)
+            recovery = recover(self._target, directory)
+            for promised in promises:
+                yield judge(self._target, promised, directory, before, recovery)
+        finally:
+            shutil.rmtree(directory)
+
+    def _vouched(self, cases: Sequence[Case]) -> list[Judgement] | None:
+        """Return the judgements where all went well; None if one did not."""
+        timeout_s = self._target.recovery_timeout_s * len(cases)
+        work = partial(vouch, self._target, self._directory, cases)
+        ended = process.run(Call(work), timeout_s=timeout_s)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        if ended.exit_status != 0 or not ended.stdout:
+            return None
+        return list(vouched(ended.stdout))

@@ -1,0 +1,124 @@
+"""Testing a store from Python: two functions, the crashes to put them through, one answer.
+
+    from durability import check
+
+    def test_store_survives_power_loss():
+        check(workload, recover, models=["ext4-ordered", "xfs"], kills=200).raise_for_violations()
+
+`targets.functions` says what the two functions are given and what they must do.
+"""
+
+import secrets
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from durability.audit.verdict import Verdict
+from durability.audit.violation import Violation
+from durability.campaign.places import ram_disk
+from durability.crash_cycle import Plan
+from durability.crash_loop import Limits, crash_loop
+from durability.errors import DurabilityError, InconclusiveError
+from durability.report.finding import FINDINGS
+from durability.report.result import Result
+from durability.targets import functions
+from durability.targets.contract import Tear
+from durability.targets.functions import Recover, Workload
+
+KILLS: Final = 200
+
+
+class BrokenPromiseError(AssertionError):
+    """A guarantee was broken; the text names each, what was lost, and how to see it again."""
+
+
+class Checked:
+    """What a check found: `verdict`, `violations`, and the `reasons` why it may show nothing."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self.results = list(results)
+
+    @property
+    def violations(self) -> list[Violation]:
+        """All that was found, kills before power cuts."""
+        return [violation for result in self.results for violation in result.violations]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why a part of it shows nothing."""
+        return list(dict.fromkeys(reason for result in self.results for reason in result.reasons))
+
+    @property
+    def verdict(self) -> Verdict:
+        """A violation wins over an inconclusive part."""
+        if self.violations:
+            return "violation"
+        return "inconclusive" if self.reasons or not self.results else "held"
+
+    def raise_for_violations(self) -> None:
+        """Raise unless it held.
+
+        Raises BrokenPromiseError, an AssertionError, for a violation, and InconclusiveError where
+        nothing was shown: no acknowledgement, no mechanism, no time.
+        """
+        if self.violations:
+            raise BrokenPromiseError("\n".join(_told(self.violations)))
+        if self.verdict == "inconclusive":
+            raise InconclusiveError("; ".join(self.reasons) or "nothing was asked for")
+
+
+def check(
+    workload: Workload,
+    recover: Recover,
+    *,
+    kills: int | None = None,
+    tear: Tear = "page",
+    seed: int | None = None,
+    budget_s: float | None = None,
+    timeout_s: float = 10.0,
+    measuring_s: float = 5.0,
+    findings: str = FINDINGS,
+) -> Checked:
+    """Run a workload, crash it, recover: by `kills` real kills, `KILLS` where not said.
+
+    `recover` has `timeout_s` on each state. No kill is begun after `budget_s`; where `kills` is
+    given, to do less is inconclusive. The same `seed` draws the same kills. An endless workload is
+    followed for `measuring_s`. Violations are kept below `findings`.
+    """
+    began = time.monotonic()
+    seed = secrets.randbits(32) if seed is None else seed
+    plan = Plan(
+        target_name=functions.name_of(workload, recover),
+        seed=seed,
+        mechanism="seccomp",
+        tear=tear,
+        directory=ram_disk(),
+        findings=findings,
+        measuring_s=measuring_s,
+        deadline_s=max(30.0, 2 * measuring_s),
+    )
+    target = functions.target(workload, recover, timeout_s=timeout_s)
+    results: list[Result] = []
+    with warnings.catch_warnings():
+        # What is forked here has one thread, whatever threads there are, as in pytest-xdist.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            if kills != 0:
+                limits = Limits(
+                    kills=kills or KILLS, explicit=kills is not None, jobs=1, budget_s=budget_s
+                )
+                results.append(crash_loop(target, plan, limits, lambda _: None))
+        except DurabilityError as error:
+            results.append(Result("check", seed=seed, reasons=[str(error)]))
+            results[-1].elapsed_s = time.monotonic() - began
+    return Checked(results)
+
+
+def _told(violations: Sequence[Violation]) -> Iterator[str]:
+    """Yield the lines that tell a person what was broken."""
+    for violation in violations:
+        yield f"{violation.kind}: {violation.message}"
+        yield f"    guarantee: {violation.invariant}"
+        if violation.reproduce:
+            yield f"    reproduce: {violation.reproduce}"
