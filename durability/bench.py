@@ -2,8 +2,9 @@
 
 Where recovery is a function of ours, contents are recovered many in one forked process. It vouches
 for all of them or for none: whatever goes wrong in it - a violation, an exception, a hang, a crash,
-something left behind - each is recovered again in a process of its own, as after a real crash, and
-only that is believed. Programs always take that way.
+something left behind - it is done again with half of them at a time, and in the end with each in a
+process of its own, as after a real crash; of what goes wrong only that is believed. Programs always
+take that way.
 """
 
 import os
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.promises import Promises
@@ -22,6 +23,9 @@ from durability.crash.content import Content
 from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.targets.contract import Call, Target
+
+_HALVED_MIN: Final = 8
+"""So few contents are not worth another attempt at all of them together."""
 
 
 class Bench:
@@ -52,8 +56,15 @@ class Bench:
 
     def judge_all(self, cases: Sequence[Case]) -> list[Judgement]:
         """Recover each content once; return the judgements against each of its promises."""
-        vouched_for = self._vouched(cases) if self._batched else None
-        return vouched_for or [
+        if self._batched:
+            ended = self._vouch(cases)
+            if ended.exit_status == 0 and ended.stdout:
+                return list(vouched(ended.stdout))
+            # One that ended by a signal may have hung, and would do so in each half.
+            if ended.exit_status is not None and len(cases) > _HALVED_MIN:
+                middle = len(cases) // 2
+                return self.judge_all(cases[:middle]) + self.judge_all(cases[middle:])
+        return [
             judgement for content, promises in cases for judgement in self.judge(content, promises)
         ]
 
@@ -70,12 +81,9 @@ class Bench:
         finally:
             shutil.rmtree(directory)
 
-    def _vouched(self, cases: Sequence[Case]) -> list[Judgement] | None:
-        """Return the judgements where all went well; None if one did not."""
+    def _vouch(self, cases: Sequence[Case]) -> process.Ended:
         timeout_s = self._target.recovery_timeout_s * len(cases)
         work = partial(vouch, self._target, self._directory, cases)
         ended = process.run(Call(work), timeout_s=timeout_s)
         shutil.rmtree(self._directory, ignore_errors=True)
-        if ended.exit_status != 0 or not ended.stdout:
-            return None
-        return list(vouched(ended.stdout))
+        return ended

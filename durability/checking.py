@@ -12,7 +12,7 @@ import secrets
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
@@ -68,45 +68,52 @@ class Checked:
             raise InconclusiveError("; ".join(self.reasons) or "nothing was asked for")
 
 
-def check(
-    workload: Workload,
-    recover: Recover,
-    *,
-    kills: int | None = None,
-    tear: Tear = "page",
-    seed: int | None = None,
-    budget_s: float | None = None,
-    timeout_s: float = 10.0,
-    measuring_s: float = 5.0,
-    findings: str = FINDINGS,
-) -> Checked:
-    """Run a workload, crash it, recover: by `kills` real kills, `KILLS` where not said.
+class Options(TypedDict, total=False):
+    """How to check; each may be left out.
 
-    `recover` has `timeout_s` on each state. No kill is begun after `budget_s`; where `kills` is
-    given, to do less is inconclusive. The same `seed` draws the same kills. An endless workload is
-    followed for `measuring_s`. Violations are kept below `findings`.
+    `kills` real kills, `KILLS` by default; where the number is given, to do less is inconclusive.
+    A write is cut where `tear` says. The same `seed` draws the same crashes. None is begun after
+    `budget_s`. `recover` has `timeout_s` on each state. An endless workload is followed for
+    `measuring_s`. Violations are kept below `findings`.
     """
+
+    kills: int
+    tear: Tear
+    seed: int | None
+    budget_s: float | None
+    timeout_s: float
+    measuring_s: float
+    findings: str
+
+
+def check(workload: Workload, recover: Recover, **options: Unpack[Options]) -> Checked:
+    """Run a workload, crash it, recover; see `Options`."""
     began = time.monotonic()
+    seed = options.get("seed")
     seed = secrets.randbits(32) if seed is None else seed
+    measuring_s = options.get("measuring_s", 5.0)
     plan = Plan(
         target_name=functions.name_of(workload, recover),
         seed=seed,
         mechanism="seccomp",
-        tear=tear,
+        tear=options.get("tear", "page"),
         directory=ram_disk(),
-        findings=findings,
+        findings=options.get("findings", FINDINGS),
         measuring_s=measuring_s,
         deadline_s=max(30.0, 2 * measuring_s),
     )
-    target = functions.target(workload, recover, timeout_s=timeout_s)
+    target = functions.target(workload, recover, timeout_s=options.get("timeout_s", 10.0))
     results: list[Result] = []
     with warnings.catch_warnings():
         # What is forked here has one thread, whatever threads there are, as in pytest-xdist.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            if kills != 0:
+            if kills := options.get("kills", KILLS):
                 limits = Limits(
-                    kills=kills or KILLS, explicit=kills is not None, jobs=1, budget_s=budget_s
+                    kills=kills,
+                    explicit="kills" in options,
+                    jobs=1,
+                    budget_s=options.get("budget_s"),
                 )
                 results.append(crash_loop(target, plan, limits, lambda _: None))
         except DurabilityError as error:

@@ -1,7 +1,7 @@
 """A target's own audit, in a child of its own: it may raise, hang, exit or crash as it likes.
 
-Where recovery shows no items, the audit is the recovery too; that it hung, exited or crashed is then
-what it would be of any recovery, and only what it raises is its verdict.
+Where recovery shows no items, the audit is the recovery too; that it hung, exited or crashed is
+then what it would be of any recovery, and only what it raises is its verdict.
 
 The caller must be single-threaded, as for `durability.recovery.process`.
 """

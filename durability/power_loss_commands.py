@@ -1,0 +1,106 @@
+"""The commands about power cuts, for `durability.cli`."""
+
+import os
+import secrets
+from typing import Any
+
+import click
+
+from durability.campaign.places import ram_disk
+from durability.crash.models import DEFAULT_MODELS, MODELS
+from durability.crash_cycle import Plan
+from durability.errors import UsageError
+from durability.loss_explorer import Explored
+from durability.power_loss import STATES, LossScope, power_loss
+from durability.report.command import reporting
+from durability.report.finding import FINDINGS
+from durability.report.result import Result
+from durability.targets import catalogue
+from durability.targets.functions import is_name
+
+_LIST = "list"
+
+
+def _models(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Read NAME[,NAME]; print the names for `list`."""
+    if value == _LIST:
+        width = max(map(len, MODELS))
+        for model in MODELS.values():
+            click.echo(f"{model.name:{width}}  {model.summary}")
+        context.exit()
+    names = tuple(dict.fromkeys(value.split(",")))
+    for name in names:
+        if name not in MODELS:
+            text = f"{name!r} is none; `--model {_LIST}` prints them"
+            raise click.BadParameter(text, context, parameter)
+    return names
+
+
+_MODEL = click.option(
+    "--model",
+    "models",
+    metavar="NAME[,NAME]|list",
+    default=",".join(DEFAULT_MODELS),
+    callback=_models,
+    help=f"What a power cut may leave; by default {','.join(DEFAULT_MODELS)}.",
+)
+
+
+@click.command()
+@click.argument("target", default="reference")
+@_MODEL
+@click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
+@click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
+@click.option(
+    "--measure",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    metavar="SECONDS",
+    help="How long the run is followed; by default 5.",
+)
+@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@reporting("powerloss", campaign=True)
+def powerloss(
+    target: str,
+    *,
+    models: tuple[str, ...],
+    states: int | None,
+    exhaustive: bool,
+    measure: float,
+    findings: str,
+    **common: Any,
+) -> Result:
+    """Record one run of TARGET, and recover what a power cut at any moment of it may leave.
+
+    TARGET is `reference`, the built-in Raft node, a TOML file that describes a program, or
+    PATH.py:WORKLOAD:RECOVER, a store that is two Python functions.
+    """
+    if exhaustive and states is not None:
+        raise UsageError("--exhaustive looks at all states: no --states")
+    plan = Plan(
+        target_name=_name(target),
+        seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
+        mechanism="seccomp",
+        tear="none",
+        directory=ram_disk(),
+        findings=findings,
+        measuring_s=measure,
+    )
+    scope = LossScope(
+        models=models,
+        states=states or STATES,
+        explicit=states is not None,
+        exhaustive=exhaustive,
+        jobs=common["jobs"] or len(os.sched_getaffinity(0)),
+        budget_s=common["budget"],
+    )
+    return power_loss(catalogue.find(target), plan, scope, _ignore)
+
+
+def _ignore(_: Explored) -> None:
+    """Nobody watches."""
+
+
+def _name(target: str) -> str:
+    """Return what a replay calls the target, wherever it is run."""
+    return os.path.abspath(target) if target.endswith(".toml") or is_name(target) else target
