@@ -100,7 +100,7 @@ class FileCalls:
         created = before is None or unnamed
         name = b"" if unnamed else relative
         file = self._files.inode(os.fstat(descriptor), created=created)
-        opened = OpenFile(descriptor, file, name)
+        opened = OpenFile(descriptor, file, name, flags)
         try:
             self._tape.add(Open(call.thread, file, name, flags, created))
             return self._descriptors.install(call, process, opened, flags & os.O_CLOEXEC)
@@ -183,6 +183,7 @@ class FileCalls:
         at = _written_at(descriptor, offset, count, flags)
         written = data if count == len(data) else data[:count]
         torn = cut is not None and count == cut < asked
+        flags |= opened.write_flags
         tape.add_write(
             Write(call.thread, opened.file, opened.path, at, written, asked, torn, flags)
         )
@@ -229,7 +230,7 @@ class FileCalls:
         opened = self._files.get(number)
         if opened is not None:
             synchronise(opened.descriptor)
-            self._tape.add(Sync(call.thread, opened.path, data_only))
+            self._tape.add(Sync(call.thread, opened.path, data_only, opened.file))
             return 0
         relative = self._paths.relative(self._paths.directory(call.thread, number))
         if relative is None:

@@ -21,14 +21,18 @@ _OPEN_FILES_MIN: Final = 64
 
 
 class OpenFile:
-    """Our own descriptor of an open file description that the target shares."""
+    """Our own descriptor of an open file description that the target shares.
 
-    __slots__ = ("descriptor", "file", "numbers", "path")
+    `write_flags` are those of pwritev2(2) that every write through it has.
+    """
 
-    def __init__(self, descriptor: int, file: int, path: bytes) -> None:
+    __slots__ = ("descriptor", "file", "numbers", "path", "write_flags")
+
+    def __init__(self, descriptor: int, file: int, path: bytes, flags: int = 0) -> None:
         self.descriptor = descriptor
         self.file = file
         self.path = path
+        self.write_flags = _write_flags(flags)
         self.numbers = 0
 
 
@@ -153,6 +157,12 @@ class Files:
         open_file.numbers -= 1
         if not open_file.numbers:
             os.close(open_file.descriptor)
+
+
+def _write_flags(flags: int) -> int:
+    if flags & os.O_SYNC == os.O_SYNC:
+        return os.RWF_SYNC | os.RWF_DSYNC
+    return os.RWF_DSYNC if flags & os.O_DSYNC else 0
 
 
 def _is_free(process: int, number: int) -> bool:

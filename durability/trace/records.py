@@ -43,7 +43,8 @@ class Open(Record, frozen=True):
 class Write(Record, frozen=True):
     """Bytes went into a file at an absolute offset; `asked` is the length the caller wanted.
 
-    `torn` marks the write that the kill cut short. `flags` are pwritev2(2)'s.
+    `torn` marks the write that the kill cut short. `flags` are pwritev2(2)'s; those of a file that
+    was opened with O_SYNC or O_DSYNC have RWF_SYNC or RWF_DSYNC among them.
     """
 
     thread: int
@@ -153,11 +154,15 @@ class RemoveDirectory(Record, frozen=True):
 
 
 class Sync(Record, frozen=True):
-    """fsync(2) of a file or directory, or fdatasync(2) where `data_only`."""
+    """fsync(2) of a file or directory, or fdatasync(2) where `data_only`.
+
+    `file` tells which file, where it was opened for writing: it may have lost its path since.
+    """
 
     thread: int
     path: bytes
     data_only: bool
+    file: int | None = None
 
     def __str__(self) -> str:
         return f"{'fdatasync' if self.data_only else 'fsync'} {shown(self.path) or '.'}"

@@ -1,0 +1,357 @@
+"""From records to micro-operations, with the dependencies that a model puts between them.
+
+A `Splitter` follows a run as its processes see it: which names there are, how long each file is,
+and which of its pages certainly have a block on disk. The order of ext4's and XFS's own steps is
+explained in `docs/persistence-models.md`.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from durability.crash.models import Growth, Model
+from durability.crash.operations import (
+    ROOT,
+    Data,
+    Grow,
+    Names,
+    Operation,
+    Shift,
+    Shrink,
+    Slot,
+    Stale,
+)
+from durability.crash.storage import Directories, pages
+from durability.trace.kill_order import PAGE_BYTES
+from durability.trace.records import (
+    Allocate,
+    AnyRecord,
+    Link,
+    MakeDirectory,
+    Open,
+    RemoveDirectory,
+    Rename,
+    Symlink,
+    Truncate,
+    Unlink,
+    Write,
+    shown,
+)
+
+_KEEP_SIZE: Final = 0x01
+_PUNCH_HOLE: Final = 0x02
+_COLLAPSE_RANGE: Final = 0x08
+_ZERO_RANGE: Final = 0x10
+_INSERT_RANGE: Final = 0x20
+
+_CREATION: Final = "creation of"
+
+
+class _File:
+    """A file as processes see it, and the operations that later ones on it depend on.
+
+    `blocks` holds, for each page that may have a block, the operations that gave it one; `units`
+    the last operation on each unit; `growths` those since the last `Shrink` or `Shift`, the
+    `barrier`.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.blocks: dict[int, list[Operation]] = {}
+        self.units: dict[int, Operation] = {}
+        self.growths: list[Grow] = []
+        self.barrier: Operation | None = None
+
+    def in_place(self, page: int) -> bool:
+        """Tell whether a page certainly has a block, so that a write to it goes there."""
+        made = self.blocks.get(page)
+        return made is not None and all(operation.durable for operation in made)
+
+    def forget_pages(self, first: int) -> None:
+        """Note that the blocks from a page on are gone."""
+        self.blocks = {page: made for page, made in self.blocks.items() if page < first}
+
+
+class Splitter:
+    """Turns the records of one run, in order, into micro-operations under a model."""
+
+    def __init__(self, model: Model) -> None:
+        self.names = Directories()
+        self.symlinks: dict[int, bytes] = {}
+        self._model = model
+        self._files: defaultdict[int, _File] = defaultdict(_File)
+        self._slots: dict[Slot, Operation] = {}
+        self._head: Operation | None = None
+        self._next_node = ROOT - 1
+        self._number = 0
+        self._splits: dict[type[AnyRecord], Callable[[Any], Iterator[Operation]]] = {
+            Open: self._open,
+            Write: self._write,
+            Truncate: self._truncate,
+            Allocate: self._allocate,
+            Rename: self._rename,
+            Link: self._link,
+            Symlink: self._symlink,
+            Unlink: self._remove,
+            MakeDirectory: self._make_directory,
+            RemoveDirectory: self._remove,
+        }
+
+    def split(self, record: AnyRecord, number: int) -> Iterator[Operation]:
+        """Yield the parts of a record, which is the `number`-th of its trace, in order."""
+        self._number = number
+        split = self._splits.get(type(record))
+        return iter(()) if split is None else split(record)
+
+    def locate(self, path: bytes) -> Slot:
+        """Return the directory and the name that a path leads to."""
+        directory = ROOT
+        *above, name = path.split(b"/")
+        for part in above:
+            found = self.names.get((directory, part))
+            assert found is not None, f"{path!r} lies in a directory that was never made"
+            directory = found
+        return directory, name
+
+    def node(self, path: bytes) -> int | None:
+        """Return what a path leads to; the root for an empty one."""
+        return self.names.get(self.locate(path)) if path else ROOT
+
+    @property
+    def head(self) -> list[Operation]:
+        """The last operation in the log."""
+        return [] if self._head is None else [self._head]
+
+    # Contents
+
+    def _write(self, record: Write) -> Iterator[Operation]:
+        for start, end in pages(record.offset, len(record.data)):
+            piece = record.data[start - record.offset : end - record.offset]
+            yield from self._write_page(record.file, record.path, start, piece)
+
+    def _write_page(self, file: int, path: bytes, offset: int, data: bytes) -> Iterator[Operation]:
+        """Yield the data of a write to one page, then the growth it brings."""
+        view = self._files[file]
+        page = offset // PAGE_BYTES
+        in_place = view.in_place(page)
+        wrote: list[Operation] = []
+        for piece in self._pieces(offset, data, in_place=in_place):
+            operation = Data(
+                record=self._number, path=path, file=file, offset=piece[0], data=piece[1]
+            )
+            if self._model.stale_blocks and not in_place:
+                stale = Stale.behind(operation)
+                self._place(view, stale)
+                self._log(stale, joins=False)
+                operation.needs.append(stale)
+                yield stale
+            self._place(view, operation)
+            if self._model.growth is Growth.WITH_DATA and operation.end > view.size:
+                view.size = operation.grows_to = operation.end
+            if self._model.copy_on_write or self._model.data_in_log or not in_place:
+                self._log(operation, joins=self._model.data_in_log)
+            wrote.append(operation)
+            yield operation
+        view.blocks.setdefault(page, wrote)
+        if self._model.growth is Growth.WITH_DATA:
+            return
+        end = offset + len(data)
+        size = min(max(end, view.size), (page + 1) * PAGE_BYTES)
+        view.growths = [growth for growth in view.growths if not growth.durable]
+        # Writing a page makes the file reach to its end, whatever else is not written yet.
+        expected = view.growths and size not in {growth.size for growth in view.growths}
+        if end > view.size or expected:
+            yield self._grow(file, path, size, wrote, at_once=in_place)
+
+    def _pieces(self, offset: int, data: bytes, *, in_place: bool) -> Iterator[tuple[int, bytes]]:
+        """Cut what is written in place into units; a new block is not seen before it is whole."""
+        unit_bytes = self._model.unit_bytes
+        if unit_bytes == PAGE_BYTES or (self._model.logged and not in_place):
+            yield offset, data
+            return
+        at = 0
+        while at < len(data):
+            until = at + unit_bytes - (offset + at) % unit_bytes
+            yield offset + at, data[at:until]
+            at = until
+
+    def _place(self, view: _File, operation: Data) -> None:
+        """Let data depend on what was written to the same units before."""
+        if view.barrier is not None and isinstance(view.barrier, Shift):
+            operation.needs.append(view.barrier)
+        if not operation.data:
+            return
+        unit_bytes = self._model.unit_bytes
+        for unit in range(operation.offset // unit_bytes, (operation.end - 1) // unit_bytes + 1):
+            before = view.units.get(unit)
+            if self._model.units_in_order:
+                _need(operation, before)
+            view.units[unit] = operation
+
+    def _grow(
+        self, file: int, path: bytes, size: int, wrote: list[Operation], *, at_once: bool
+    ) -> Operation:
+        view = self._files[file]
+        operation = Grow(record=self._number, path=path, file=file, size=size)
+        if view.barrier is not None:
+            operation.needs.append(view.barrier)
+        growth = self._model.growth
+        if growth is Growth.AFTER_DATA:
+            operation.needs += wrote
+            at_once = at_once and not wrote
+        elif growth is Growth.AFTER_BLOCK and not at_once:
+            operation.needs += view.blocks[(size - 1) // PAGE_BYTES]
+        self._log(operation, joins=at_once)
+        view.size = max(view.size, size)
+        view.growths.append(operation)
+        return operation
+
+    def _truncate(self, record: Truncate) -> Iterator[Operation]:
+        return self._set_size(record.file, record.path, record.size)
+
+    def _set_size(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
+        view = self._files[file]
+        if size > view.size:
+            yield self._grow(file, path, size, [], at_once=True)
+            return
+        if size == view.size:
+            return
+        page = size // PAGE_BYTES
+        tail = min(view.size, (page + 1) * PAGE_BYTES) - size
+        if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
+            # The page in memory ends in zeros from now on, and may be written before the size is.
+            yield from self._write_page(file, path, size, bytes(tail))
+        yield self._bar(view, Shrink(record=self._number, path=path, file=file, size=size))
+        view.size = size
+        view.forget_pages(-(-size // PAGE_BYTES))
+
+    def _bar(self, view: _File, operation: Shrink | Shift) -> Operation:
+        if view.barrier is not None:
+            operation.needs.append(view.barrier)
+        self._log(operation, joins=True)
+        view.barrier = operation
+        view.growths.clear()
+        return operation
+
+    def _allocate(self, record: Allocate) -> Iterator[Operation]:
+        view = self._files[record.file]
+        end = record.offset + record.length
+        if record.mode & (_COLLAPSE_RANGE | _INSERT_RANGE):
+            yield self._shift(record, view)
+            return
+        if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
+            for start, until in pages(record.offset, min(end, view.size) - record.offset):
+                zeros = bytes(until - start)
+                yield from self._write_page(record.file, record.path, start, zeros)
+                view.blocks.pop(start // PAGE_BYTES, None)
+        if not record.mode & _KEEP_SIZE and end > view.size:
+            yield self._grow(record.file, record.path, end, [], at_once=True)
+
+    def _shift(self, record: Allocate, view: _File) -> Operation:
+        length = -record.length if record.mode & _COLLAPSE_RANGE else record.length
+        shift = Shift(
+            record=self._number,
+            path=record.path,
+            file=record.file,
+            offset=record.offset,
+            length=length,
+        )
+        # What is moved is written first: man 2 fallocate, and in each of the three file systems.
+        first = record.offset // self._model.unit_bytes
+        shift.needs += [made for unit, made in view.units.items() if unit >= first]
+        shift.needs += view.growths
+        view.size += length
+        view.forget_pages(record.offset // PAGE_BYTES)
+        return self._bar(view, shift)
+
+    # Names
+
+    def _open(self, record: Open) -> Iterator[Operation]:
+        if record.created and record.path:
+            slot = self.locate(record.path)
+            yield self._change(record.path, _CREATION, (slot, record.file))
+        if record.flags & os.O_TRUNC:
+            yield from self._set_size(record.file, record.path, 0)
+
+    def _link(self, record: Link) -> Iterator[Operation]:
+        yield self._change(record.path, "link", (self.locate(record.path), record.file))
+
+    def _symlink(self, record: Symlink) -> Iterator[Operation]:
+        node = self._new_node()
+        self.symlinks[node] = record.content
+        yield self._change(
+            record.path, f"{_CREATION} symbolic link", (self.locate(record.path), node)
+        )
+
+    def _make_directory(self, record: MakeDirectory) -> Iterator[Operation]:
+        slot = self.locate(record.path)
+        yield self._change(record.path, f"{_CREATION} directory", (slot, self._new_node()))
+
+    def _new_node(self) -> int:
+        self._next_node -= 1
+        return self._next_node + 1
+
+    def _remove(self, record: Unlink | RemoveDirectory) -> Iterator[Operation]:
+        yield self._change(record.path, "removal", (self.locate(record.path), None))
+
+    def _rename(self, record: Rename) -> Iterator[Operation]:
+        source, destination = self.locate(record.source), self.locate(record.destination)
+        moved, replaced = self.names.get(source), self.names.get(destination)
+        if record.exchange:
+            changes = [(source, replaced), (destination, moved)]
+        else:
+            changes = [(source, None), (destination, moved)]
+        what = f"renaming of {shown(record.source)} to"
+        if self._model.rename_in_steps:
+            removed = [(destination, None)] if replaced is not None else []
+            for change in removed + changes:
+                yield self._change(record.destination, what, change)
+            return
+        operation = self._change(record.destination, what, *changes)
+        if self._model.rename_allocates and replaced is not None and not record.exchange:
+            operation.needs += self._allocation(moved)
+        yield operation
+
+    def _allocation(self, node: int | None) -> list[Operation]:
+        """Return what is on disk once blocks are allocated for all that a file holds."""
+        view = self._files.get(ROOT if node is None else node)
+        if view is None:
+            return []
+        found: list[Operation] = list(view.growths)
+        if self._model.growth is Growth.AFTER_BLOCK:
+            # The blocks that this gives it are written before the log is.
+            found += [
+                last
+                for page, last in view.units.items()
+                if page in view.blocks and not view.in_place(page)
+            ]
+        return found
+
+    def _change(self, path: bytes, what: str, *changes: tuple[Slot, int | None]) -> Names:
+        operation = Names(
+            record=self._number,
+            path=path,
+            changes=changes,
+            what=f"{what} {shown(path)}",
+            creates=what.startswith(_CREATION),
+        )
+        for slot, _ in changes:
+            _need(operation, self._slots.get(slot))
+            self._slots[slot] = operation
+        self._log(operation, joins=True)
+        self.names.apply(operation)
+        return operation
+
+    def _log(self, operation: Operation, *, joins: bool) -> None:
+        """Give an operation its place in the log; what comes later waits for it if it `joins`."""
+        if not self._model.logged:
+            return
+        operation.after = self._head
+        if joins:
+            self._head = operation
+
+
+def _need(operation: Operation, needed: Operation | None) -> None:
+    if needed is not None and not needed.durable and needed not in operation.needs:
+        operation.needs.append(needed)

@@ -1,0 +1,116 @@
+"""Names and contents as they stand on a disk, changed by one micro-operation after another."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from durability.crash.operations import ROOT, Data, Grow, Names, Operation, Shift, Shrink, Slot
+from durability.errors import MechanismError
+from durability.trace.kill_order import PAGE_BYTES
+from durability.trace.tree import FILE_BYTES_MAX
+
+_NOTHING: Final[Mapping[bytes, int]] = {}
+
+
+class Image:
+    """One file: its blocks, which may reach beyond its size or not up to it."""
+
+    __slots__ = ("blocks", "size")
+
+    def __init__(self, blocks: bytes | bytearray = b"", size: int = 0) -> None:
+        self.blocks = bytearray(blocks)
+        self.size = size
+
+    def copy(self) -> "Image":
+        """Return an equal image of its own."""
+        return Image(self.blocks, self.size)
+
+    def visible(self) -> bytes:
+        """Return what a reader sees."""
+        seen = bytes(self.blocks[: self.size])
+        return seen + bytes(self.size - len(seen))
+
+    def apply(self, operation: Operation) -> None:
+        """Make one operation's change. Raises MechanismError where it is beyond memory."""
+        match operation:
+            case Data():
+                self._write(operation.offset, operation.data)
+                self._grow(operation.grows_to)
+            case Grow():
+                self._grow(operation.size)
+            case Shrink():
+                self.size = operation.size
+                del self.blocks[operation.size :]
+            case Shift():
+                self._shift(operation.offset, operation.length)
+
+    def _write(self, offset: int, data: bytes) -> None:
+        _permit(offset + len(data))
+        if len(self.blocks) < offset:
+            self.blocks.extend(bytes(offset - len(self.blocks)))
+        self.blocks[offset : offset + len(data)] = data
+
+    def _grow(self, size: int) -> None:
+        _permit(size)
+        self.size = max(self.size, size)
+
+    def _shift(self, offset: int, length: int) -> None:
+        if length < 0:
+            del self.blocks[offset : offset - length]
+        elif offset < len(self.blocks):
+            self.blocks[offset:offset] = bytes(length)
+        self.size += length
+
+
+class Directories:
+    """Entries by directory. A number stands for the same node in all states of one run."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, dict[bytes, int]] = {}
+
+    def copy(self) -> "Directories":
+        """Return equal directories of their own."""
+        copy = Directories()
+        copy._entries = {directory: dict(names) for directory, names in self._entries.items()}
+        return copy
+
+    def get(self, slot: Slot) -> int | None:
+        """Return what a name stands for."""
+        return self._entries.get(slot[0], _NOTHING).get(slot[1])
+
+    def apply(self, operation: Names) -> None:
+        """Make one operation's change."""
+        for (directory, name), node in operation.changes:
+            entries = self._entries.setdefault(directory, {})
+            if node is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = node
+
+    def walk(self) -> Iterator[tuple[bytes, int]]:
+        """Yield every path that leads from the root to a node, directories before their entries."""
+        waiting: list[tuple[bytes, int, frozenset[int]]] = [(b"", ROOT, frozenset())]
+        while waiting:
+            prefix, directory, above = waiting.pop()
+            inside = above | {directory}
+            for name, node in self._entries.get(directory, _NOTHING).items():
+                yield prefix + name, node
+                if node < ROOT and node not in inside:
+                    waiting.append((prefix + name + b"/", node, inside))
+
+    def paths_of(self, node: int) -> Iterable[bytes]:
+        """Return the paths of a node."""
+        return (path for path, found in self.walk() if found == node)
+
+
+def _permit(size: int) -> None:
+    if size > FILE_BYTES_MAX:
+        raise MechanismError(f"a file of {size} bytes: up to {FILE_BYTES_MAX} can be followed")
+
+
+def pages(offset: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of an extent's part of each page it touches."""
+    end = offset + length
+    while offset < end:
+        until = min(end, offset - offset % PAGE_BYTES + PAGE_BYTES)
+        yield offset, until
+        offset = until

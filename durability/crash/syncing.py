@@ -1,0 +1,119 @@
+"""What a call makes durable under a model.
+
+ext4     fsync of a file: its content, and the log up to its last change. fdatasync of it: the same,
+         but a rename or a link is no such change. fsync of a directory: the whole log.
+XFS      fsync and fdatasync of a file or a directory: content, and the log up to its last change.
+btrfs    a file: its content and names, and the creation of the directories they stand in. A
+         directory: its entries, and its own name in the same way.
+POSIX    a file: its content. A directory: its entries.
+
+A write with O_DSYNC or O_SYNC syncs the bytes it has written, and the size that they need.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from durability.crash.models import Model, NameOrder
+from durability.crash.operations import (
+    ROOT,
+    Data,
+    FileOperation,
+    Grow,
+    Names,
+    Operation,
+)
+from durability.crash.splitting import Splitter
+from durability.trace.kill_order import PAGE_BYTES
+from durability.trace.records import AnyRecord, Sync, SyncAll, Write
+
+_SYNCHRONOUS: Final = os.RWF_SYNC | os.RWF_DSYNC
+
+
+def synced(
+    model: Model, record: AnyRecord, pending: Sequence[Operation], splitter: Splitter
+) -> list[Operation]:
+    """Return the pending operations that a record makes durable, without what they depend on."""
+    match record:
+        case SyncAll():
+            return list(pending)
+        case Sync():
+            node = splitter.node(record.path) if record.file is None else record.file
+            if node is None:
+                return []
+            if node > ROOT:
+                return _file(model, pending, node, record.data_only)
+            return _directory(model, pending, node, splitter)
+        case Write() if record.flags & _SYNCHRONOUS:
+            data_only = not record.flags & os.RWF_SYNC
+            return [
+                operation
+                for operation in _file(model, pending, record.file, data_only)
+                if _concerns(operation, record)
+            ]
+        case _:
+            return []
+
+
+def _file(
+    model: Model, pending: Sequence[Operation], file: int, data_only: bool
+) -> list[Operation]:
+    found: list[Operation] = [
+        operation
+        for operation in pending
+        if isinstance(operation, FileOperation) and operation.file == file
+    ]
+    if model.names is NameOrder.LOG:
+        creation_only = data_only and not model.fdatasync_names
+        found += _names(
+            pending, lambda names: names.concerns(file) and (names.creates or not creation_only)
+        )
+    elif model.names is NameOrder.LOG_TREE:
+        found += _with_those_above(pending, _names(pending, lambda names: names.concerns(file)))
+    return found
+
+
+def _directory(
+    model: Model, pending: Sequence[Operation], directory: int, splitter: Splitter
+) -> list[Operation]:
+    if model.logged and not model.fdatasync_names:
+        # Since Linux 5.10 ext4 commits the whole log: fs/ext4/fsync.c, ext4_fsync_journal.
+        return splitter.head
+    entries = _names(pending, lambda names: names.touches(directory))
+    if not model.logged:
+        return list(entries)
+    own = _names(pending, lambda names: names.concerns(directory))
+    return _with_those_above(pending, entries + own)
+
+
+def _concerns(operation: Operation, write: Write) -> bool:
+    """Tell whether a synchronous write waits for an operation on its file."""
+    first = write.offset // PAGE_BYTES * PAGE_BYTES
+    end = write.offset + len(write.data)
+    match operation:
+        case Data():
+            return operation.offset < end and operation.end > first
+        case Grow():
+            return first < operation.size <= -(-end // PAGE_BYTES) * PAGE_BYTES
+        case _:
+            return True
+
+
+def _names(pending: Sequence[Operation], wanted: Callable[[Names], bool]) -> list[Names]:
+    return [names for names in pending if isinstance(names, Names) and wanted(names)]
+
+
+def _with_those_above(pending: Sequence[Operation], found: list[Names]) -> list[Operation]:
+    """Add the creation of each directory that changed names stand in."""
+    everything: dict[Names, None] = dict.fromkeys(found)
+    waiting = list(found)
+    while waiting:
+        directories = {slot[0] for slot, _ in waiting.pop().changes}
+        above = [
+            names
+            for names in _names(pending, lambda names: names.creates)
+            if names not in everything and any(map(names.concerns, directories))
+        ]
+        waiting += above
+        everything.update(dict.fromkeys(above))
+    return list(everything)
