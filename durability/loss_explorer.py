@@ -66,9 +66,7 @@ class _Group(msgspec.Struct, frozen=True):
 class LossExplorer:
     """Judges states of one trace; a context manager that tidies up."""
 
-    def __init__(
-        self, target: Target, directory: str, trace: Trace, later: frozenset[str]
-    ) -> None:
+    def __init__(self, target: Target, directory: str, trace: Trace, later: frozenset[str]) -> None:
         """Prepare to recover below `directory`; `later` as for `Ledger`."""
         self._trace = trace
         self._hearing = Hearing(target, trace, later)

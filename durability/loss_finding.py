@@ -7,6 +7,7 @@ it, that one is told and its state is kept.
 
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -84,8 +85,8 @@ class LossFinder:
             subject=violation.subject,
             model=model.name,
             strongest_model=strongest.name,
-            persisted=[self._described(operation) for operation in state.persisted],
-            lost=[self._described(operation) for operation in state.lost],
+            persisted=tuple(map(self._described, state.persisted)),
+            lost=tuple(map(self._described, state.lost)),
         )
         return told, state
 
@@ -117,7 +118,9 @@ class LossFinder:
         for name in REALISTIC_FIRST[: REALISTIC_FIRST.index(model.name)]:
             if name not in self._explored:
                 for found in self._states_with(MODELS[name], acknowledged_bytes):
-                    if self._violation(self._explorer.at(MODELS[name], found.moment), found.kept, kind):
+                    if self._violation(
+                        self._explorer.at(MODELS[name], found.moment), found.kept, kind
+                    ):
                         return MODELS[name], found
         return model, draw
 
@@ -127,7 +130,7 @@ class LossFinder:
         for number, moment in enumerate(Plan(model, self._trace).moments()):
             if moment.acknowledged_bytes != acknowledged_bytes:
                 continue
-            for kept in moment.likely():
+            for kept in chain(moment.forgotten(), moment.single()):
                 digest = moment.digest(kept)
                 if digest not in seen and len(seen) < _STATES_MAX:
                     seen.add(digest)
@@ -156,7 +159,9 @@ class LossFinder:
 class LossCases:
     """Keeps states as cases below a directory."""
 
-    def __init__(self, target: str, name: str, where: str, trace: Trace, later: Sequence[str]) -> None:
+    def __init__(
+        self, target: str, name: str, where: str, trace: Trace, later: Sequence[str]
+    ) -> None:
         """Prepare; `target` is what a replay calls it, `name` what people do."""
         self._target = target
         self._name = name
@@ -181,7 +186,9 @@ class LossCases:
         except CannotKeepError as error:
             message = f"{violation.message}; {error}"
             return msgspec.structs.replace(violation, message=message)
-        return msgspec.structs.replace(violation, reproduce=f"durability replay {shlex.quote(path)}")
+        return msgspec.structs.replace(
+            violation, reproduce=f"durability replay {shlex.quote(path)}"
+        )
 
 
 def _bits(mask: int) -> list[int]:

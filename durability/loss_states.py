@@ -5,10 +5,8 @@ them durable. Both are numbers: they can be handed to another process, which wal
 """
 
 import random
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice, pairwise
 from typing import Final, NamedTuple
 
 from durability.crash.models import Model
@@ -19,8 +17,8 @@ from durability.trace.trace import Trace
 _FRUITLESS_MAX: Final = 3
 """How many times all moments are drawn for in vain until it is taken that there are no others."""
 
-_ROUNDS: Final = (0, 5, 40, sys.maxsize)
-"""The likely sets of all moments are taken in rounds: these first, so that none comes too late."""
+_FORGOTTEN: Final = 6
+"""How many sets of a moment are forgotten mostly."""
 
 
 class Draw(NamedTuple):
@@ -60,16 +58,20 @@ class LossStates:
         if self._exhaustive:
             yield from self._pass(Moment.legal)
             return
-        moments = sum(1 for _ in self._plan.moments())
-        stride = 1 if self._limit is None else max(1, moments * _ROUNDS[1] // max(1, self._limit))
-        for first, end in pairwise(_ROUNDS):
-            yield from self._pass(partial(_likely, first, end), stride)
-            stride = 1
+        yield from self._pass(Moment.forgotten, self._stride())
+        yield from self._pass(Moment.single)
         fruitless = 0
         while self._limit is not None and self.drawn < self._limit and fruitless < _FRUITLESS_MAX:
             before = self.drawn
-            yield from self._pass(lambda moment: iter((moment.drawn(self._chance),)))
+            yield from self._pass(partial(Moment.drawn, chance=self._chance))
             fruitless = fruitless + 1 if self.drawn == before else 0
+
+    def _stride(self) -> int:
+        """Return which moments to look at first, so that a low limit reaches the end of the run."""
+        if self._limit is None:
+            return 1
+        moments = sum(1 for _ in self._plan.moments())
+        return max(1, moments * _FORGOTTEN // self._limit)
 
     def _pass(self, sets: Callable[[Moment], Iterator[int]], stride: int = 1) -> Iterator[Draw]:
         """Yield what is new among these sets of every `stride`-th moment."""
@@ -85,28 +87,19 @@ class LossStates:
                     yield Draw(number, kept)
 
 
-def _likely(first: int, end: int, moment: Moment) -> Iterator[int]:
-    return islice(moment.likely(), first, end)
-
-
 class LossWalk:
     """The moments of a plan by number; best asked for in ascending order."""
 
     def __init__(self, model: Model, trace: Trace) -> None:
         self._plan = Plan(model, trace)
-        self._begin()
+        self._moments = enumerate(self._plan.moments())
+        self._number, self._moment = next(self._moments)
 
     def at(self, number: int) -> Moment:
         """Return a moment, to be used until the next is asked for."""
         if number < self._number:
-            self._begin()
+            self._moments = enumerate(self._plan.moments())
+            self._number, self._moment = next(self._moments)
         while self._number < number:
-            self._moment = next(self._moments)
-            self._number += 1
-        assert self._moment is not None
+            self._number, self._moment = next(self._moments)
         return self._moment
-
-    def _begin(self) -> None:
-        self._moments = self._plan.moments()
-        self._moment: Moment | None = None
-        self._number = -1

@@ -232,8 +232,9 @@ class _Exploration:
         if not any(self._explored.values()):
             return ["no state was explored: the time was too short"]
         if not self._promised:
-            return [
+            text = (
                 "nothing was acknowledged before any of the cuts: does the program print its"
                 " acknowledgements, and flush its standard output after each?"
-            ]
+            )
+            return [text]
         return []

@@ -37,14 +37,14 @@ class LossViolation(Violation, frozen=True, kw_only=True):
     """What a power cut broke.
 
     `model` permits the state, and `strongest_model` is the most realistic one under which the same
-    was seen. Of what was not durable at the cut, `persisted` is there and `lost` is not. `confirmed`
-    says on which file system it was seen really to happen, if it was.
+    was seen. Of what was not durable at the cut, `persisted` is there and `lost` is not.
+    `confirmed` says on which file system it was seen really to happen, if it was.
     """
 
     model: str
     strongest_model: str
-    persisted: list[LostOperation] = []
-    lost: list[LostOperation] = []
+    persisted: tuple[LostOperation, ...] = ()
+    lost: tuple[LostOperation, ...] = ()
     confirmed: str | None = None
 
 

@@ -13,7 +13,10 @@ from durability.targets.contract import Target
 from durability.targets.program import load_program
 
 # Modules, each with a function `target()`: what a target needs is imported when it is asked for.
-_BUILT_IN: Final[Mapping[str, str]] = {"reference": "durability.targets.reference"}
+_BUILT_IN: Final[Mapping[str, str]] = {
+    "reference": "durability.targets.reference",
+    "reference-batches": "durability.targets.reference_batches",
+}
 
 
 @dataclass(frozen=True)

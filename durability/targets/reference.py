@@ -9,7 +9,7 @@ import os
 import random
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from typing import Final
@@ -43,9 +43,14 @@ _LAST_COMMAND: Final = b"%08d after the crash" % (10**8 - 1)
 
 def target() -> Target:
     """Return the built-in node as a target."""
+    return of("reference", _commands, STREAM_BYTES)
+
+
+def of(name: str, commands: Callable[[], Iterator[bytes]], stream_bytes: int) -> Target:
+    """Return the built-in node as a target that takes these commands, without end."""
     return Target(
-        name="reference",
-        workload=lambda directory: Call(partial(_work, directory)),
+        name=name,
+        workload=lambda directory: Call(partial(_work, commands, directory)),
         recovery=lambda directory: Call(partial(_recover, directory)),
         speech=Speech(
             acknowledged=re.compile(r"^ack (?P<id>.+)$"),
@@ -53,7 +58,7 @@ def target() -> Target:
             recovered=re.compile(r"^item (?P<id>.+)$"),
         ),
         tear="byte",
-        stream_bytes=STREAM_BYTES,
+        stream_bytes=stream_bytes,
         data="raft",
         recover_in_memory=_recover,
     )
@@ -95,9 +100,9 @@ def _commands() -> Iterator[bytes]:
         yield b"%08d" % number + chance.randbytes(chance.randint(*sizes))
 
 
-def _work(directory: str) -> None:
+def _work(endless: Callable[[], Iterator[bytes]], directory: str) -> None:
     """Run the workload until killed."""
-    commands = _commands()
+    commands = endless()
     chance = random.Random(1)
     while True:
         with Node(_CONFIG, Names(), directory) as node:
