@@ -6,7 +6,6 @@ them durable. Both are numbers: they can be handed to another process, which wal
 
 import random
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Final, NamedTuple
 
 from durability.crash.models import Model
@@ -14,8 +13,8 @@ from durability.crash.moment import Moment
 from durability.crash.plan import Plan
 from durability.trace.trace import Trace
 
-_FRUITLESS_MAX: Final = 3
-"""How many times all moments are drawn for in vain until it is taken that there are no others."""
+_DRAWN_TOGETHER: Final = 20
+"""How often sets of a moment are drawn at a time; where none is new, it has no more."""
 
 _FORGOTTEN: Final = 6
 """How many sets of a moment are forgotten mostly."""
@@ -43,6 +42,7 @@ class LossStates:
         self._limit = limit
         self._exhaustive = exhaustive
         self._seen: set[tuple[int, bytes]] = set()
+        self._spent: set[int] = set()
 
     @property
     def drawn(self) -> int:
@@ -58,13 +58,18 @@ class LossStates:
         if self._exhaustive:
             yield from self._pass(Moment.legal)
             return
-        yield from self._pass(Moment.forgotten, self._stride())
+        stride = self._stride()
+        yield from self._pass(Moment.forgotten, lambda number: number % stride == 0)
         yield from self._pass(Moment.single)
-        fruitless = 0
-        while self._limit is not None and self.drawn < self._limit and fruitless < _FRUITLESS_MAX:
+        while self._limit is not None and self.drawn < self._limit:
             before = self.drawn
-            yield from self._pass(partial(Moment.drawn, chance=self._chance))
-            fruitless = fruitless + 1 if self.drawn == before else 0
+            yield from self._pass(self._several, lambda number: number not in self._spent)
+            if self.drawn == before:
+                return
+
+    def _several(self, moment: Moment) -> Iterator[int]:
+        for _ in range(_DRAWN_TOGETHER):
+            yield from moment.drawn(self._chance)
 
     def _stride(self) -> int:
         """Return which moments to look at first, so that a low limit reaches the end of the run."""
@@ -73,18 +78,23 @@ class LossStates:
         moments = sum(1 for _ in self._plan.moments())
         return max(1, moments * _FORGOTTEN // self._limit)
 
-    def _pass(self, sets: Callable[[Moment], Iterator[int]], stride: int = 1) -> Iterator[Draw]:
-        """Yield what is new among these sets of every `stride`-th moment."""
+    def _pass(
+        self,
+        sets: Callable[[Moment], Iterator[int]],
+        wanted: Callable[[int], bool] = lambda _: True,
+    ) -> Iterator[Draw]:
+        """Yield what is new among these sets of the moments wanted."""
         for number, moment in enumerate(self._plan.moments()):
-            if number % stride:
-                continue
-            for kept in sets(moment):
+            before = self.drawn
+            for kept in sets(moment) if wanted(number) else ():
                 if self._limit is not None and self.drawn >= self._limit:
                     return
                 state = moment.acknowledged_bytes, moment.digest(kept)
                 if state not in self._seen:
                     self._seen.add(state)
                     yield Draw(number, kept)
+            if self.drawn == before and sets == self._several:
+                self._spent.add(number)
 
 
 class LossWalk:

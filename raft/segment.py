@@ -164,15 +164,17 @@ def largest_claim(data: bytes, offset: int, directory_id: int, at_least: int) ->
     seed = checksum_seed(directory_id)
     view = memoryview(data)
     largest = 0
-    # No record of this file can have an index beyond this, so the upper bytes of all are zeros: to
-    # look for those first spares looking closely at every byte.
+    # No record of this file can have an index beyond this, so the upper bytes of all are zeros, and
+    # the lower ones are not: to look for those first spares looking closely at every byte, not
+    # least of the pages of zeros that a power cut may leave.
     index_max = at_least + len(data) // RECORD_BYTES
-    used = (index_max.bit_length() + 7) // 8
-    zeros = bytes(max(0, 8 - used))
-    zeros_offset = _INDEX_OFFSET + used
-    found = data.find(zeros, offset + zeros_offset)
-    while (start := found - zeros_offset) >= offset and start + RECORD_BYTES <= len(data):
-        found = data.find(zeros, found + 1)
+    used = min(8, (index_max.bit_length() + 7) // 8)
+    indexes = re.compile(rb"(?<!\x00{%d})(?=\x00{%d})" % (used, 8 - used))
+    behind_index = _INDEX_OFFSET + used
+    for found in indexes.finditer(data, offset + behind_index):
+        start = found.start() - behind_index
+        if start + RECORD_BYTES > len(data):
+            break
         crc, _, durable_index, _, index, _, size = _RECORD.unpack_from(data, start)
         end = start + RECORD_BYTES + size
         # The cheap conditions come first: a checksum over megabytes at every byte would take hours.
