@@ -55,7 +55,12 @@ class Bench:
                 os.rmdir(self._parent_directory)
 
     def judge_all(self, cases: Sequence[Case]) -> list[Judgement]:
-        """Recover each content once; return the judgements against each of its promises."""
+        """Recover each content once; return the judgements against each of its promises.
+
+        Where the audit is what recovers, a content is recovered for each of them: it changes it.
+        """
+        if self._target.speech.recovered is None:
+            cases = [(content, [promised]) for content, heard in cases for promised in heard]
         if self._batched:
             ended = self._vouch(cases)
             if ended.exit_status == 0 and ended.stdout:

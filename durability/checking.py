@@ -14,19 +14,28 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Final, TypedDict, Unpack
 
+import msgspec
+
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
 from durability.campaign.places import ram_disk
+from durability.crash.models import DEFAULT_MODELS, Model
 from durability.crash_cycle import Plan
 from durability.crash_loop import Limits, crash_loop
 from durability.errors import DurabilityError, InconclusiveError
+from durability.power_loss import LossScope, power_loss
+from durability.report.crash_state import LossViolation
 from durability.report.finding import FINDINGS
 from durability.report.result import Result
+from durability.tally import UNPROMISING
 from durability.targets import functions
 from durability.targets.contract import Tear
 from durability.targets.functions import Recover, Workload
 
 KILLS: Final = 200
+STATES: Final = 500
+_KILLING_SHARE: Final = 0.5
+"""The kills' part of the time, where there is to be time for power cuts too."""
 
 
 class BrokenPromiseError(AssertionError):
@@ -62,6 +71,7 @@ class Checked:
         Raises BrokenPromiseError, an AssertionError, for a violation, and InconclusiveError where
         nothing was shown: no acknowledgement, no mechanism, no time.
         """
+        __tracebackhide__ = True  # what pytest is to show is the test
         if self.violations:
             raise BrokenPromiseError("\n".join(_told(self.violations)))
         if self.verdict == "inconclusive":
@@ -71,12 +81,16 @@ class Checked:
 class Options(TypedDict, total=False):
     """How to check; each may be left out.
 
-    `kills` real kills, `KILLS` by default; where the number is given, to do less is inconclusive.
-    A write is cut where `tear` says. The same `seed` draws the same crashes. None is begun after
-    `budget_s`. `recover` has `timeout_s` on each state. An endless workload is followed for
-    `measuring_s`. Violations are kept below `findings`.
+    Under each of `models`, by default those of ext4, XFS and btrfs, up to `states` of what a power
+    cut may leave, `STATES` by default. `kills` real kills, `KILLS` by default, which cut a write
+    where `tear` says. Where a number is given, to do less for want of time is inconclusive. The
+    same `seed` draws the same crashes. None is begun after `budget_s`. `recover` has `timeout_s` on
+    each state. An endless workload is followed for `measuring_s`. Violations are kept below
+    `findings`.
     """
 
+    models: Sequence[str]
+    states: int
     kills: int
     tear: Tear
     seed: int | None
@@ -87,11 +101,13 @@ class Options(TypedDict, total=False):
 
 
 def check(workload: Workload, recover: Recover, **options: Unpack[Options]) -> Checked:
-    """Run a workload, crash it, recover; see `Options`."""
+    """Run a workload, crash it, recover; see `Options`. Raises UsageError for a model unknown."""
     began = time.monotonic()
+    models = tuple(Model.named(name).name for name in options.get("models", DEFAULT_MODELS))
     seed = options.get("seed")
     seed = secrets.randbits(32) if seed is None else seed
     measuring_s = options.get("measuring_s", 5.0)
+    budget_s = options.get("budget_s")
     plan = Plan(
         target_name=functions.name_of(workload, recover),
         seed=seed,
@@ -113,13 +129,35 @@ def check(workload: Workload, recover: Recover, **options: Unpack[Options]) -> C
                     kills=kills,
                     explicit="kills" in options,
                     jobs=1,
-                    budget_s=options.get("budget_s"),
+                    budget_s=None if budget_s is None else budget_s * _KILLING_SHARE,
                 )
                 results.append(crash_loop(target, plan, limits, lambda _: None))
+            if models:
+                left_s = None if budget_s is None else max(0.0, began + budget_s - time.monotonic())
+                scope = LossScope(
+                    models=models,
+                    states=options.get("states", STATES),
+                    explicit="states" in options,
+                    budget_s=left_s,
+                )
+                results.append(power_loss(target, plan, scope, lambda _: None))
         except DurabilityError as error:
             results.append(Result("check", seed=seed, reasons=[str(error)]))
             results[-1].elapsed_s = time.monotonic() - began
+    if any(result.figures.get("promised") for result in results):
+        # Power cuts came when there was something to lose; of a short run, kills seldom do.
+        for result in results:
+            result.reasons = [r for r in result.reasons if not r.startswith(UNPROMISING)]
+    if not plan.target_name:
+        for result in results:
+            result.violations = [_unnamed(found, plan.findings) for found in result.violations]
     return Checked(results)
+
+
+def _unnamed(violation: Violation, findings: str) -> Violation:
+    """Return a violation of functions that are not at the top of a module: no replay finds them."""
+    text = f"run it again; what the crash left is kept in {findings}"
+    return msgspec.structs.replace(violation, reproduce=text)
 
 
 def _told(violations: Sequence[Violation]) -> Iterator[str]:
@@ -127,5 +165,8 @@ def _told(violations: Sequence[Violation]) -> Iterator[str]:
     for violation in violations:
         yield f"{violation.kind}: {violation.message}"
         yield f"    guarantee: {violation.invariant}"
+        if isinstance(violation, LossViolation):
+            yield f"    model:     {violation.strongest_model}"
+            yield from (f"    lost:      {one.operation} ({one.call})" for one in violation.lost)
         if violation.reproduce:
             yield f"    reproduce: {violation.reproduce}"

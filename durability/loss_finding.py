@@ -114,9 +114,12 @@ class LossFinder:
     def _most_realistic(
         self, kind: str, model: Model, draw: Draw, acknowledged_bytes: int
     ) -> tuple[Model, Draw]:
-        """Return the first model, and a state of it, that shows a kind with as much promised."""
+        """Return the first model, and a state of it, that shows a kind with as much promised.
+
+        Models that lose all at once are not asked: their states cannot be made smaller.
+        """
         for name in REALISTIC_FIRST[: REALISTIC_FIRST.index(model.name)]:
-            if name not in self._explored:
+            if name not in self._explored and MODELS[name].keeps_unsynced:
                 for found in self._states_with(MODELS[name], acknowledged_bytes):
                     if self._violation(
                         self._explorer.at(MODELS[name], found.moment), found.kept, kind

@@ -33,6 +33,9 @@ _BATCH_STATES: Final = 256
 _BATCH_PROGRAM_STATES: Final = 8
 """Where each state takes a process, a batch saves nothing, and keeps others waiting."""
 
+_BROKEN_MAX: Final = 1000
+"""So many states of a model in which something is broken are enough."""
+
 STATES: Final = 5000
 """How many states of each model are looked at where nobody says."""
 
@@ -151,7 +154,7 @@ class _Exploration:
         size = _BATCH_STATES if together else _BATCH_PROGRAM_STATES
         draws = iter(states)
         while batch := [(draw.moment, as_bytes(draw.kept)) for draw in islice(draws, size)]:
-            if self._scope.at_first and self._broken[name]:
+            if self._broken[name] >= (1 if self._scope.at_first else _BROKEN_MAX):
                 return
             yield msgspec.msgpack.encode(_Item(name, batch))
 
@@ -212,6 +215,7 @@ class _Exploration:
             "acks": sum(speech.acknowledged.search(line) is not None for line in lines),
             "models": {name: self._figures_of(name) for name in self._states},
             "states": explored,
+            "promised": self._promised,
             "states_per_second": round(explored / self._exploring_s) if explored else 0,
             "untraceable": self._trace.untraceable(),
         }

@@ -10,6 +10,7 @@ from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, MODELS
 from durability.crash_cycle import Plan
 from durability.errors import UsageError
+from durability.lint import lint
 from durability.loss_explorer import Explored
 from durability.power_loss import STATES, LossScope, power_loss
 from durability.report.command import reporting
@@ -95,6 +96,23 @@ def powerloss(
         budget_s=common["budget"],
     )
     return power_loss(catalogue.find(target), plan, scope, _ignore)
+
+
+@click.command("lint")
+@click.argument("target")
+@_MODEL
+@reporting("lint")
+def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
+    """Record one run of TARGET, and say what was not durable at each acknowledgement."""
+    plan = Plan(
+        target_name=_name(target),
+        seed=0,
+        mechanism="seccomp",
+        tear="none",
+        directory=ram_disk(),
+        findings=FINDINGS,
+    )
+    return lint(catalogue.find(target), plan, models)
 
 
 def _ignore(_: Explored) -> None:

@@ -14,6 +14,8 @@ from durability.targets.contract import Target
 
 _PROMISING_SHARE_MIN: Final = 0.05
 _REASONS_MAX: Final = 3
+UNPROMISING: Final = "anything was acknowledged before only"
+"""How a reason begins that says that kills came when there was nothing to lose."""
 
 
 def figures(
@@ -90,7 +92,7 @@ def reasons(cycles: Sequence[Cycle], own: Sequence[str] = (), *, drawn: bool = T
     enough = _PROMISING_SHARE_MIN * len(landed) if drawn else 1
     if landed and promising < enough:
         found.append(
-            f"anything was acknowledged before only {promising} of {kills_counted(len(landed))}:"
+            f"{UNPROMISING} {promising} of {kills_counted(len(landed))}:"
             " does the program print its acknowledgements, and flush its standard output after"
             " each?"
         )

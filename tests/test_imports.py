@@ -28,7 +28,7 @@ STAGES = (
     ("loss_explorer",),
     ("loss_finding",),
     ("crash_loop", "offline", "replay", "recording", "doctor", "simulation_campaign"),
-    ("power_loss",),
+    ("power_loss", "lint"),
     ("scenarios",),
     ("checking",),
     ("pytest_plugin",),

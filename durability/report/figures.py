@@ -36,6 +36,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "last_index", "snapshot_index",
     ),
     "checks": ("name", "ok", "detail"),
+    "findings": ("path", "operation", "acknowledgement", "model"),
     "scenarios": ("id", "verdict", "landing", "figures", "elapsed_s"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars."""

@@ -38,7 +38,7 @@ def target(
 ) -> Target:
     """Return two functions as a target; `recover` has `timeout_s` on each crash state."""
     return Target(
-        name=name or getattr(workload, "__name__", "workload"),
+        name=name or getattr(workload, "__name__", "").strip("<>") or "workload",
         workload=lambda directory: Call(partial(_work, workload, directory)),
         recovery=lambda _: Call(_recover_later),
         speech=_SPEECH,

@@ -12,7 +12,7 @@ from typing import Final
 from durability.targets import reference
 from durability.targets.contract import Target
 
-_STREAM_BYTES: Final = 1 << 17
+_STREAM_BYTES: Final = 1 << 18
 _COMMAND_BYTES: Final = (16, 160)
 _LARGE_COMMAND_BYTES: Final = 50_000
 _LARGE_EVERY: Final = 20
