@@ -65,7 +65,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     `data_in_log`: data is ordered like names, with them.
     `copy_on_write`: overwriting is like appending: it takes a place in the log.
     `fdatasync_names`: fdatasync of a file commits changes of its names, as fsync does.
+    `exchange_is_change`: a file that has exchanged names with another counts as changed by it.
     `rename_allocates`: a file renamed over another has its blocks allocated first.
+    `zeroes_cut_block`: the rest of a block that a truncation cuts is zeroed before it commits.
     `stale_blocks`: blocks that were never written may show old content.
     `keeps_unsynced`: what was not synced may be there.
     `unit_bytes`: what is written as one in existing blocks: a page, or a sector of a torn page.
@@ -81,7 +83,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     data_in_log: bool = False
     copy_on_write: bool = False
     fdatasync_names: bool = True
+    exchange_is_change: bool = True
     rename_allocates: bool = False
+    zeroes_cut_block: bool = False
     stale_blocks: bool = False
     keeps_unsynced: bool = True
     unit_bytes: int = PAGE_BYTES
@@ -121,6 +125,7 @@ _EXT4: Final = Model(
     growth=Growth.AFTER_ALLOCATION,
     fdatasync_names=False,
     rename_allocates=True,
+    zeroes_cut_block=True,
 )
 
 _POSIX: Final = Model(
@@ -179,6 +184,7 @@ _ALL: Final = (
         name="ext4-writeback",
         summary="ext4 with data=writeback: new blocks may show old content",
         rename_allocates=False,
+        zeroes_cut_block=False,
         stale_blocks=True,
     ),
     Model(
@@ -186,6 +192,7 @@ _ALL: Final = (
         summary="XFS: one log, sizes after their data",
         names=NameOrder.LOG,
         growth=Growth.AFTER_DATA,
+        exchange_is_change=False,
     ),
     Model(
         name="btrfs",

@@ -38,23 +38,26 @@ class CrashState:
 
 
 class Moment:
-    """The states of a disk as it is now; it must not be fed while one of these is in use."""
+    """The states of a disk as it is now; it must not be fed while one of these is in use.
+
+    `pending` are the operations that sets are made of.
+    """
 
     def __init__(self, disk: Persistence, cut: int, acknowledged_bytes: int) -> None:
         self.cut = cut
         self.acknowledged_bytes = acknowledged_bytes
         self._disk = disk
         keeps = disk.model.keeps_unsynced
-        self._pending = disk.pending if keeps else []
+        self.pending = disk.pending if keeps else []
         self._lost_anyway = () if keeps else tuple(disk.pending)
-        index = {id(operation): at for at, operation in enumerate(self._pending)}
+        index = {id(operation): at for at, operation in enumerate(self.pending)}
         self._needs = [
             sum(1 << index[id(needed)] for needed in set(operation.missing()))
-            for operation in self._pending
+            for operation in self.pending
         ]
         self._of_file: defaultdict[int, int] = defaultdict(int)
         self._names = 0
-        for at, operation in enumerate(self._pending):
+        for at, operation in enumerate(self.pending):
             if isinstance(operation, FileOperation):
                 self._of_file[operation.file] |= 1 << at
             else:
@@ -66,11 +69,19 @@ class Moment:
 
     def everything(self) -> int:
         """Return the set of all pending operations."""
-        return (1 << len(self._pending)) - 1
+        return (1 << len(self.pending)) - 1
+
+    def chosen(self, kept: int) -> Iterator[Operation]:
+        """Yield the operations of a set, in order."""
+        return (self.pending[at] for at in bits(kept))
+
+    def of_file(self, file: int) -> int:
+        """Return the set of a file's operations."""
+        return self._of_file.get(file, 0)
 
     def with_needed(self, wanted: int) -> int:
         """Return the smallest legal set that contains these operations."""
-        for at in range(len(self._pending) - 1, -1, -1):
+        for at in range(wanted.bit_length() - 1, -1, -1):
             if wanted >> at & 1:
                 wanted |= self._needs[at]
         return wanted
@@ -83,17 +94,21 @@ class Moment:
                 kept |= 1 << at
         return kept
 
-    def legal(self) -> Iterator[int]:
-        """Yield every legal set, each once."""
+    def legal(self, among: int | None = None) -> Iterator[int]:
+        """Yield every legal set, each once; of those that agree on `among`, their part in that."""
+        if among is None:
+            among = self.everything()
+        places = list(bits(among))
+        needs = [self.with_needed(1 << at) & among & ~(1 << at) for at in places]
         waiting = [(0, 0)]
         while waiting:
-            at, kept = waiting.pop()
-            if at == len(self._pending):
+            number, kept = waiting.pop()
+            if number == len(places):
                 yield kept
                 continue
-            waiting.append((at + 1, kept))
-            if self._needs[at] & ~kept == 0:
-                waiting.append((at + 1, kept | 1 << at))
+            waiting.append((number + 1, kept))
+            if needs[number] & ~kept == 0:
+                waiting.append((number + 1, kept | 1 << places[number]))
 
     def forgotten(self) -> Iterator[int]:
         """Yield the sets that programs mostly forget.
@@ -104,13 +119,13 @@ class Moment:
         yield self.everything()
         yield self.with_needed(self._names)
         yield self.without(self._names)
-        data = sum(1 << at for at, one in enumerate(self._pending) if isinstance(one, Data))
+        data = sum(1 << at for at, one in enumerate(self.pending) if isinstance(one, Data))
         yield self.with_needed(self.everything() & ~data)
         yield self.without(data)
 
     def single(self) -> Iterator[int]:
         """Yield the sets in which one operation is lost, and those in which one is kept."""
-        for at in range(len(self._pending) - 1, -1, -1):
+        for at in range(len(self.pending) - 1, -1, -1):
             yield self.without(1 << at)
             yield self.with_needed(1 << at)
 
@@ -128,7 +143,7 @@ class Moment:
     def digest(self, kept: int) -> bytes:
         """Return what no other content than that of this set has."""
         digest = blake2b(digest_size=DIGEST_BYTES)
-        for path, node in self._walk(kept & self._names):
+        for path, node in self.paths(kept):
             digest.update(b"%d " % len(path))
             digest.update(path)
             digest.update(self._node(node, kept)[1])
@@ -136,7 +151,7 @@ class Moment:
 
     def state(self, kept: int) -> CrashState:
         """Return the state that a set leaves."""
-        walk = self._walk(kept & self._names)
+        walk = self.paths(kept)
         symlinks = self._disk.symlinks
         content = Content(
             {path: self._node(node, kept)[0] for path, node in walk if node > 0},
@@ -144,7 +159,7 @@ class Moment:
             frozenset(path for path, node in walk if node < 0 and node not in symlinks),
         )
         split: tuple[list[Operation], list[Operation]] = ([], [])
-        for at, operation in enumerate(self._pending):
+        for at, operation in enumerate(self.pending):
             split[kept >> at & 1].append(operation)
         return CrashState(
             self.cut,
@@ -155,39 +170,46 @@ class Moment:
             self.digest(kept),
         )
 
-    def _walk(self, names: int) -> list[tuple[bytes, int]]:
-        """Return the paths, in order, that a set of changes of names leaves."""
+    def paths(self, kept: int) -> list[tuple[bytes, int]]:
+        """Return the paths that a set leaves, in order, and the node that each leads to."""
+        names = kept & self._names
         known = self._walks.get(names)
         if known is None:
             directories = self._disk.directories
             if names:
                 directories = directories.copy()
-                for operation in self._chosen(names):
+                for operation in self.chosen(names):
                     assert isinstance(operation, Names)
                     directories.apply(operation)
             known = self._walks[names] = sorted(directories.walk())
         return known
+
+    def file(self, file: int, kept: int) -> bytes:
+        """Return what a reader sees of a file."""
+        return self._node(file, kept)[0]
 
     def _node(self, node: int, kept: int) -> tuple[bytes, bytes]:
         """Return what a reader sees of a node, and a digest of it."""
         if node < 0:
             target = self._disk.symlinks.get(node)
             return b"", b"directory" if target is None else b"link %d %b" % (len(target), target)
-        operations = kept & self._of_file.get(node, 0)
+        operations = kept & self.of_file(node)
         known = self._files.get((node, operations))
         if known is None:
             image = self._disk.images.get(node) or Image()
             if operations:
                 image = image.copy()
-                for operation in self._chosen(operations):
+                for operation in self.chosen(operations):
                     image.apply(operation)
             seen = image.visible()
             digest = blake2b(seen, digest_size=DIGEST_BYTES).digest()
             known = self._files[node, operations] = seen, digest
         return known
 
-    def _chosen(self, kept: int) -> Iterator[Operation]:
-        while kept:
-            lowest = kept & -kept
-            yield self._pending[lowest.bit_length() - 1]
-            kept ^= lowest
+
+def bits(mask: int) -> Iterator[int]:
+    """Yield the places of the bits that are set."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest

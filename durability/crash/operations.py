@@ -8,12 +8,14 @@ said here but in `needs` and `after`, which a persistence model fills in:
 - `after`: the operation before it in the file system's log, which is replayed in order.
 
 `record` is the index, among a trace's records, of the call that an operation is a part of; `path`
-is the name that the call used.
+is the name that the call used. An operation that `joins` the log, or changes names, is one that
+those on other files may depend on; all others matter to their own file alone.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
+from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import shown
 
 ROOT: Final = 0
@@ -30,6 +32,7 @@ class Operation:
     path: bytes
     needs: list["Operation"] = field(default_factory=list)
     after: "Operation | None" = None
+    joins: bool = False
     durable: bool = False
 
     def missing(self) -> "list[Operation]":
@@ -100,9 +103,19 @@ class Grow(FileOperation):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Shrink(FileOperation):
-    """A file was cut off; what stood behind is gone, and reads as zeros if it grows again."""
+    """A file was cut off; the blocks behind are gone.
+
+    What stands behind the new size in its last block comes to light if the file grows again, unless
+    that has been overwritten with zeros: by `Data` of its own, or by this, where it `zeroes`.
+    """
 
     size: int
+    zeroes: bool = False
+
+    @property
+    def end(self) -> int:
+        """The end of the file's last block."""
+        return -(-self.size // PAGE_BYTES) * PAGE_BYTES
 
     def __str__(self) -> str:
         return f"truncation of {shown(self.path)} to {self.size} bytes"
@@ -127,20 +140,22 @@ Slot = tuple[int, bytes]
 class Names(Operation):
     """Directory entries changed in one step: what each name now stands for, None for nothing.
 
-    `what` says in words what the step was; `creates` tells whether it made a node.
+    `nodes` are those that got or lost a name; `creates` tells whether one of them was made; `what`
+    says in words what the step was.
     """
 
     changes: tuple[tuple[Slot, int | None], ...]
+    nodes: frozenset[int]
+    creates: bool
     what: str
-    creates: bool = False
-
-    def concerns(self, node: int) -> bool:
-        """Tell whether a node got, lost or changed a name."""
-        return any(value == node for _, value in self.changes)
 
     def touches(self, directory: int) -> bool:
         """Tell whether an entry of a directory changed."""
         return any(slot[0] == directory for slot, _ in self.changes)
+
+    def moves(self, node: int, slot: Slot) -> bool:
+        """Tell whether a node got another name than the one in a slot."""
+        return any(value == node and other != slot for other, value in self.changes)
 
     def __str__(self) -> str:
         return self.what

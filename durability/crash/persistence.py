@@ -18,7 +18,7 @@ from durability.crash.operations import (
 from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced
-from durability.trace.records import AnyRecord
+from durability.trace.records import AnyRecord, Write
 
 
 class Persistence:
@@ -63,13 +63,20 @@ class Persistence:
         if wanted:
             yield
             self._settle(self._closure(wanted))
+            if self.model.names is NameOrder.LOG_TREE and isinstance(record, Write):
+                self._enter_log_tree(record.file)
+
+    def _enter_log_tree(self, file: int) -> None:
+        """Let the rest of a file be durable without what the log has before it.
+
+        A log tree takes all that is on disk of a file, though a write waits for its own bytes only.
+        """
+        for operation in self.pending:
+            if isinstance(operation, FileOperation) and operation.file == file:
+                operation.after = None
 
     def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
-        """Return operations with all that they depend on, in order.
-
-        A log tree takes what a sync asks for out of the log: then only `needs` count.
-        """
-        in_log = self.model.names is NameOrder.LOG
+        """Return operations with all that becomes durable with them, in order."""
         found: set[int] = set()
         waiting = list(wanted)
         while waiting:
@@ -77,8 +84,32 @@ class Persistence:
             if operation.durable or id(operation) in found:
                 continue
             found.add(id(operation))
-            waiting += operation.missing() if in_log else operation.needs
+            if self.model.names is not NameOrder.LOG_TREE:
+                waiting += operation.missing()
+            elif isinstance(operation, Names):
+                waiting += self._displaced(operation)
+            else:
+                waiting += operation.needs
         return [operation for operation in self.pending if id(operation) in found]
+
+    def _displaced(self, names: Names) -> Iterator[Operation]:
+        """Yield what gave another name to a node whose durable name is taken.
+
+        A log tree holds how names are now, not how they came to be. But it does not take a name
+        from a node without keeping the node's new one.
+        """
+        for slot, _ in names.changes:
+            node = self.directories.get(slot)
+            for earlier in self._names_before(names):
+                if node is not None and earlier.moves(node, slot):
+                    yield earlier
+
+    def _names_before(self, names: Names) -> Iterator[Names]:
+        for operation in self.pending:
+            if operation is names:
+                return
+            if isinstance(operation, Names):
+                yield operation
 
     def _settle(self, operations: list[Operation]) -> None:
         """Make operations durable, in order."""
@@ -86,6 +117,7 @@ class Persistence:
             operation.settle()
             if isinstance(operation, Names):
                 self.directories.apply(operation)
+                self._supersede_names(operation)
                 continue
             assert isinstance(operation, FileOperation)
             self.images.setdefault(operation.file, Image()).apply(operation)
@@ -104,7 +136,14 @@ class Persistence:
                 return
             if not isinstance(operation, FileOperation) or operation.file != shrink.file:
                 continue
-            if isinstance(operation, Data) and operation.offset < shrink.size:
-                operation.data = operation.data[: shrink.size - operation.offset]
-            else:
+            if not isinstance(operation, Data) or operation.offset >= shrink.end:
                 operation.settle()
+
+    def _supersede_names(self, names: Names) -> None:
+        """Take back what earlier changes, which are not durable, did to the same names."""
+        slots = {slot for slot, _ in names.changes}
+        for earlier in self._names_before(names):
+            if not earlier.durable:
+                earlier.changes = tuple(one for one in earlier.changes if one[0] not in slots)
+                if not earlier.changes:
+                    earlier.settle()

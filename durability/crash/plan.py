@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, Literal
 
+from durability.crash.content import Content
+from durability.crash.explanation import explain
 from durability.crash.models import Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.persistence import Persistence
@@ -89,6 +91,15 @@ class Plan:
             before = len(seen)
             yield from new(partial(Moment.drawn, chance=chance))
             idle = 0 if len(seen) > before else idle + 1
+
+    def explain(self, content: Content, acknowledged_bytes: int) -> CrashState | None:
+        """Return a state with this content, in which so much had been acknowledged; or None."""
+        for moment in self.moments():
+            if moment.acknowledged_bytes == acknowledged_bytes:
+                kept = explain(moment, content)
+                if kept is not None:
+                    return moment.state(kept)
+        return None
 
     def count(self) -> tuple[int, bool]:
         """Return the number of different contents, and whether that is only a lower bound."""

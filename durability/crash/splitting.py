@@ -6,11 +6,11 @@ explained in `docs/persistence-models.md`.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from durability.crash.models import Growth, Model
+from durability.crash.models import Growth, Model, NameOrder
 from durability.crash.operations import (
     ROOT,
     Data,
@@ -33,6 +33,8 @@ from durability.trace.records import (
     RemoveDirectory,
     Rename,
     Symlink,
+    Sync,
+    SyncAll,
     Truncate,
     Unlink,
     Write,
@@ -44,6 +46,9 @@ _PUNCH_HOLE: Final = 0x02
 _COLLAPSE_RANGE: Final = 0x08
 _ZERO_RANGE: Final = 0x10
 _INSERT_RANGE: Final = 0x20
+
+SYNCHRONOUS: Final = os.RWF_SYNC | os.RWF_DSYNC
+"""The flags of a write that returns when it is durable."""
 
 _CREATION: Final = "creation of"
 
@@ -82,7 +87,10 @@ class Splitter:
         self._model = model
         self._files: defaultdict[int, _File] = defaultdict(_File)
         self._slots: dict[Slot, Operation] = {}
+        self._links: Counter[int] = Counter()
+        self._new: dict[int, Names] = {}
         self._head: Operation | None = None
+        self._log_tree: set[int] = set()
         self._next_node = ROOT - 1
         self._number = 0
         self._splits: dict[type[AnyRecord], Callable[[Any], Iterator[Operation]]] = {
@@ -96,6 +104,8 @@ class Splitter:
             Unlink: self._remove,
             MakeDirectory: self._make_directory,
             RemoveDirectory: self._remove,
+            Sync: self._sync,
+            SyncAll: self._sync_all,
         }
 
     def split(self, record: AnyRecord, number: int) -> Iterator[Operation]:
@@ -118,6 +128,10 @@ class Splitter:
         """Return what a path leads to; the root for an empty one."""
         return self.names.get(self.locate(path)) if path else ROOT
 
+    def is_named(self, node: int) -> bool:
+        """Tell whether a node has a name."""
+        return self._links[node] > 0
+
     @property
     def head(self) -> list[Operation]:
         """The last operation in the log."""
@@ -129,14 +143,16 @@ class Splitter:
         for start, end in pages(record.offset, len(record.data)):
             piece = record.data[start - record.offset : end - record.offset]
             yield from self._write_page(record.file, record.path, start, piece)
+        if record.flags & SYNCHRONOUS:
+            self._enter_log_tree(record.file, record.path)
 
     def _write_page(self, file: int, path: bytes, offset: int, data: bytes) -> Iterator[Operation]:
         """Yield the data of a write to one page, then the growth it brings."""
         view = self._files[file]
         page = offset // PAGE_BYTES
-        in_place = view.in_place(page)
+        in_place, has_block = view.in_place(page), page in view.blocks
         wrote: list[Operation] = []
-        for piece in self._pieces(offset, data, in_place=in_place):
+        for piece in self._pieces(offset, data, new_block=not has_block):
             operation = Data(
                 record=self._number, path=path, file=file, offset=piece[0], data=piece[1]
             )
@@ -149,7 +165,7 @@ class Splitter:
             self._place(view, operation)
             if self._model.growth is Growth.WITH_DATA and operation.end > view.size:
                 view.size = operation.grows_to = operation.end
-            if self._model.copy_on_write or self._model.data_in_log or not in_place:
+            if self._model.copy_on_write or self._model.data_in_log or not has_block:
                 self._log(operation, joins=self._model.data_in_log)
             wrote.append(operation)
             yield operation
@@ -164,10 +180,10 @@ class Splitter:
         if end > view.size or expected:
             yield self._grow(file, path, size, wrote, at_once=in_place)
 
-    def _pieces(self, offset: int, data: bytes, *, in_place: bool) -> Iterator[tuple[int, bytes]]:
+    def _pieces(self, offset: int, data: bytes, *, new_block: bool) -> Iterator[tuple[int, bytes]]:
         """Cut what is written in place into units; a new block is not seen before it is whole."""
         unit_bytes = self._model.unit_bytes
-        if unit_bytes == PAGE_BYTES or (self._model.logged and not in_place):
+        if unit_bytes == PAGE_BYTES or (self._model.logged and new_block):
             yield offset, data
             return
         at = 0
@@ -219,10 +235,16 @@ class Splitter:
             return
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
+        shrink = Shrink(
+            record=self._number, path=path, file=file, size=size, zeroes=self._model.data_in_log
+        )
         if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
             # The page in memory ends in zeros from now on, and may be written before the size is.
-            yield from self._write_page(file, path, size, bytes(tail))
-        yield self._bar(view, Shrink(record=self._number, path=path, file=file, size=size))
+            zeros = list(self._write_page(file, path, size, bytes(tail)))
+            yield from zeros
+            if self._model.zeroes_cut_block and view.in_place(page):
+                shrink.needs += zeros
+        yield self._bar(view, shrink)
         view.size = size
         view.forget_pages(-(-size // PAGE_BYTES))
 
@@ -298,20 +320,26 @@ class Splitter:
     def _rename(self, record: Rename) -> Iterator[Operation]:
         source, destination = self.locate(record.source), self.locate(record.destination)
         moved, replaced = self.names.get(source), self.names.get(destination)
-        if record.exchange:
-            changes = [(source, replaced), (destination, moved)]
-        else:
-            changes = [(source, None), (destination, moved)]
         what = f"renaming of {shown(record.source)} to"
-        if self._model.rename_in_steps:
-            removed = [(destination, None)] if replaced is not None else []
-            for change in removed + changes:
+        changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        if self._is_done_in_steps(record, moved, replaced):
+            cleared = [(destination, None)] if replaced is not None else []
+            returned = changes[:1] if record.exchange else []
+            for change in (*cleared, (source, None), (destination, moved), *returned):
                 yield self._change(record.destination, what, change)
             return
         operation = self._change(record.destination, what, *changes)
+        if record.exchange and not self._model.exchange_is_change:
+            operation.nodes = frozenset()
         if self._model.rename_allocates and replaced is not None and not record.exchange:
             operation.needs += self._allocation(moved)
         yield operation
+
+    def _is_done_in_steps(self, record: Rename, *nodes: int | None) -> bool:
+        if self._model.names is NameOrder.LOG_TREE and record.exchange:
+            # A sync of one of the two files logs that one's name alone, if they are new.
+            return any(node in self._new and not self._new[node].durable for node in nodes if node)
+        return self._model.rename_in_steps
 
     def _allocation(self, node: int | None) -> list[Operation]:
         """Return what is on disk once blocks are allocated for all that a file holds."""
@@ -329,25 +357,65 @@ class Splitter:
         return found
 
     def _change(self, path: bytes, what: str, *changes: tuple[Slot, int | None]) -> Names:
+        before = [self.names.get(slot) for slot, _ in changes]
+        after = [node for _, node in changes]
         operation = Names(
             record=self._number,
             path=path,
             changes=changes,
+            nodes=frozenset({node for node in (*before, *after) if node is not None}),
             what=f"{what} {shown(path)}",
             creates=what.startswith(_CREATION),
         )
+        if operation.creates:
+            self._new.update(dict.fromkeys(operation.nodes, operation))
         for slot, _ in changes:
             _need(operation, self._slots.get(slot))
             self._slots[slot] = operation
+        self._links.subtract(node for node in before if node is not None)
+        self._links.update(node for node in after if node is not None)
         self._log(operation, joins=True)
+        if self._changes_log_tree(operation, before):
+            operation.after = None
         self.names.apply(operation)
         return operation
+
+    def _changes_log_tree(self, operation: Names, before: list[int | None]) -> bool:
+        """Tell whether names change that a log tree holds already.
+
+        It changes with them, and the next sync of anything takes them along.
+        """
+        if not self._log_tree:
+            return False
+        removes = any(
+            slot[0] in self._log_tree
+            for (slot, _), node in zip(operation.changes, before, strict=True)
+            if node is not None
+        )
+        return removes or bool(operation.nodes & self._log_tree)
+
+    def _sync(self, record: Sync) -> Iterator[Operation]:
+        node = self.node(record.path) if record.file is None else record.file
+        if node is not None:
+            self._enter_log_tree(node, record.path)
+        return iter(())
+
+    def _sync_all(self, _record: SyncAll) -> Iterator[Operation]:
+        self._log_tree.clear()
+        return iter(())
+
+    def _enter_log_tree(self, node: int, path: bytes) -> None:
+        if self._model.names is NameOrder.LOG_TREE:
+            self._log_tree.add(node)
+            if path:
+                self._log_tree.add(self.locate(path)[0])
 
     def _log(self, operation: Operation, *, joins: bool) -> None:
         """Give an operation its place in the log; what comes later waits for it if it `joins`."""
         if not self._model.logged:
             return
         operation.after = self._head
+        operation.joins = joins
         if joins:
             self._head = operation
 

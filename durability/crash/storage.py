@@ -39,7 +39,7 @@ class Image:
                 self._grow(operation.size)
             case Shrink():
                 self.size = operation.size
-                del self.blocks[operation.size :]
+                del self.blocks[operation.size if operation.zeroes else operation.end :]
             case Shift():
                 self._shift(operation.offset, operation.length)
 

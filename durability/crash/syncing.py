@@ -12,7 +12,6 @@ A write with O_DSYNC or O_SYNC syncs the bytes it has written, and the size that
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from durability.crash.models import Model, NameOrder
 from durability.crash.operations import (
@@ -23,11 +22,9 @@ from durability.crash.operations import (
     Names,
     Operation,
 )
-from durability.crash.splitting import Splitter
+from durability.crash.splitting import SYNCHRONOUS, Splitter
 from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import AnyRecord, Sync, SyncAll, Write
-
-_SYNCHRONOUS: Final = os.RWF_SYNC | os.RWF_DSYNC
 
 
 def synced(
@@ -42,13 +39,13 @@ def synced(
             if node is None:
                 return []
             if node > ROOT:
-                return _file(model, pending, node, record.data_only)
+                return _file(model, pending, node, record.data_only, splitter)
             return _directory(model, pending, node, splitter)
-        case Write() if record.flags & _SYNCHRONOUS:
+        case Write() if record.flags & SYNCHRONOUS:
             data_only = not record.flags & os.RWF_SYNC
             return [
                 operation
-                for operation in _file(model, pending, record.file, data_only)
+                for operation in _file(model, pending, record.file, data_only, splitter)
                 if _concerns(operation, record)
             ]
         case _:
@@ -56,7 +53,7 @@ def synced(
 
 
 def _file(
-    model: Model, pending: Sequence[Operation], file: int, data_only: bool
+    model: Model, pending: Sequence[Operation], file: int, data_only: bool, splitter: Splitter
 ) -> list[Operation]:
     found: list[Operation] = [
         operation
@@ -66,10 +63,11 @@ def _file(
     if model.names is NameOrder.LOG:
         creation_only = data_only and not model.fdatasync_names
         found += _names(
-            pending, lambda names: names.concerns(file) and (names.creates or not creation_only)
+            pending, lambda names: file in names.nodes and (names.creates or not creation_only)
         )
-    elif model.names is NameOrder.LOG_TREE:
-        found += _with_those_above(pending, _names(pending, lambda names: names.concerns(file)))
+    elif model.names is NameOrder.LOG_TREE and splitter.is_named(file):
+        own = _names(pending, lambda names: file in names.nodes)
+        found += _with_those_above(pending, own, splitter)
     return found
 
 
@@ -82,8 +80,8 @@ def _directory(
     entries = _names(pending, lambda names: names.touches(directory))
     if not model.logged:
         return list(entries)
-    own = _names(pending, lambda names: names.concerns(directory))
-    return _with_those_above(pending, entries + own)
+    own = _names(pending, lambda names: directory in names.nodes)
+    return _with_those_above(pending, entries + own, splitter)
 
 
 def _concerns(operation: Operation, write: Write) -> bool:
@@ -103,16 +101,22 @@ def _names(pending: Sequence[Operation], wanted: Callable[[Names], bool]) -> lis
     return [names for names in pending if isinstance(names, Names) and wanted(names)]
 
 
-def _with_those_above(pending: Sequence[Operation], found: list[Names]) -> list[Operation]:
-    """Add the creation of each directory that changed names stand in."""
+def _with_those_above(
+    pending: Sequence[Operation], found: list[Names], splitter: Splitter
+) -> list[Operation]:
+    """Add the creation of each directory that a name stands in now."""
     everything: dict[Names, None] = dict.fromkeys(found)
     waiting = list(found)
     while waiting:
-        directories = {slot[0] for slot, _ in waiting.pop().changes}
+        directories = {
+            slot[0]
+            for slot, node in waiting.pop().changes
+            if node is not None and splitter.names.get(slot) == node
+        }
         above = [
             names
             for names in _names(pending, lambda names: names.creates)
-            if names not in everything and any(map(names.concerns, directories))
+            if names not in everything and names.nodes & directories
         ]
         waiting += above
         everything.update(dict.fromkeys(above))

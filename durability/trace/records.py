@@ -165,7 +165,8 @@ class Sync(Record, frozen=True):
     file: int | None = None
 
     def __str__(self) -> str:
-        return f"{'fdatasync' if self.data_only else 'fsync'} {shown(self.path) or '.'}"
+        unnamed = "." if self.file is None else "unnamed"
+        return f"{'fdatasync' if self.data_only else 'fsync'} {shown(self.path) or unnamed}"
 
 
 class SyncAll(Record, frozen=True):

@@ -81,14 +81,38 @@ def test_a_sync_of_our_file_system_counts(
     assert [type(record) for record in records(lambda: sync(root), root)] == [SyncAll] * counts
 
 
-@pytest.mark.parametrize("flag", [os.O_SYNC, os.O_DSYNC])
-def test_synchronous_files_and_writes_are_told(root: Path, flag: int) -> None:
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [(0, 0), (os.O_DSYNC, os.RWF_DSYNC), (os.O_SYNC, os.RWF_SYNC | os.RWF_DSYNC)],
+)
+def test_writes_to_synchronous_files_are_told(root: Path, flag: int, expected: int) -> None:
     def write() -> None:
-        file = os.open(root / "f", os.O_WRONLY | os.O_CREAT | flag)
-        os.pwritev(file, [b"x"], 0, os.RWF_DSYNC)
+        os.write(os.open(root / "f", os.O_WRONLY | os.O_CREAT | flag), b"x")
 
     opened, written = records(write, root)
     assert isinstance(opened, Open)
     assert opened.flags & flag == flag
     assert isinstance(written, Write)
+    assert written.flags == expected
+
+
+def test_synchronous_writes_are_told(root: Path) -> None:
+    def write() -> None:
+        os.pwritev(os.open(root / "f", os.O_WRONLY | os.O_CREAT), [b"x"], 0, os.RWF_DSYNC)
+
+    written = records(write, root)[1]
+    assert isinstance(written, Write)
     assert written.flags == os.RWF_DSYNC
+
+
+def test_a_sync_tells_the_file_that_has_lost_its_name(root: Path) -> None:
+    def work() -> None:
+        old = os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+        os.open(root / "g", os.O_WRONLY | os.O_CREAT)
+        os.rename(root / "g", root / "f")
+        os.fsync(old)
+
+    opened, *_, synced = records(work, root)
+    assert isinstance(opened, Open)
+    assert isinstance(synced, Sync)
+    assert synced.file == opened.file

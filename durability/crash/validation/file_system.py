@@ -1,0 +1,111 @@
+"""A file system in memory, on a loop device, whose power can be cut.
+
+The image lies on a tmpfs. To be used where `kernel.enter_private_mounts` was called: mounts, loop
+device and image vanish with the process, whatever ends it.
+"""
+
+import os
+import shutil
+import subprocess
+from types import TracebackType
+from typing import Final, Literal, Self, get_args
+
+import msgspec
+
+from durability.crash.validation import kernel
+from durability.errors import MechanismError
+
+Kind = Literal["ext4", "xfs", "btrfs"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_MIB: Final = 1 << 20
+
+
+class _Making(msgspec.Struct, frozen=True):
+    """How a file system is made, and the Debian package that has what it takes."""
+
+    command: tuple[str, ...]
+    image_bytes: int
+    package: str
+
+
+_MAKING: Final[dict[Kind, _Making]] = {
+    # Blocks of 4 KiB, as on every disk that is not tiny.
+    "ext4": _Making(("mkfs.ext4", "-q", "-F", "-b", "4096"), 64 * _MIB, "e2fsprogs"),
+    "xfs": _Making(("mkfs.xfs", "-q", "-f"), 300 * _MIB, "xfsprogs"),
+    "btrfs": _Making(("mkfs.btrfs", "-q", "-f"), 128 * _MIB, "btrfs-progs"),
+}
+
+
+def unavailable(kind: Kind) -> str | None:
+    """Say why a kind of file system cannot be made and mounted here; None where it can."""
+    if os.geteuid():
+        return "loop mounts need root"
+    if not os.access("/dev/loop-control", os.R_OK | os.W_OK):
+        return "there is no /dev/loop-control"
+    making = _MAKING[kind]
+    if shutil.which(making.command[0]) is None:
+        return f"{making.command[0]} is missing: apt-get install {making.package}"
+    with open("/proc/filesystems", encoding="ascii") as file:
+        if kind not in file.read().split():
+            return f"the kernel has no {kind}"
+    return None
+
+
+class LoopFileSystem:
+    """A mounted file system at `root`; a context manager."""
+
+    def __init__(self, kind: Kind, options: str, directory: str) -> None:
+        """Prepare to work below an existing directory, over which a tmpfs is mounted."""
+        self.root = os.path.join(directory, "root")
+        self._kind = kind
+        self._options = f"loop,{options}" if options else "loop"
+        self._directory = directory
+        self._image = os.path.join(directory, "image")
+
+    def __enter__(self) -> Self:
+        _run("mount", "-t", "tmpfs", "tmpfs", self._directory)
+        os.mkdir(self.root)
+        making = _MAKING[self._kind]
+        with open(self._image, "xb") as image:
+            image.truncate(making.image_bytes)
+        _run(*making.command, self._image)
+        self._mount()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        _run("umount", self.root)
+        _run("umount", self._directory)
+
+    def cut_power(self) -> None:
+        """Keep what is on the device, and no more; files may still be open."""
+        if self._kind == "btrfs":
+            # It has no such call. What is in its image now is what a power cut would leave.
+            _run("cp", "--sparse=always", self._image, f"{self._image}.cut")
+        else:
+            kernel.cut_power(self.root)
+
+    def recover(self) -> None:
+        """Mount what a power cut has left; files are closed by now."""
+        _run("umount", self.root)
+        if self._kind == "btrfs":
+            os.replace(f"{self._image}.cut", self._image)
+        self._mount()
+
+    def _mount(self) -> None:
+        _run("mount", "-t", self._kind, "-o", self._options, self._image, self.root)
+
+
+def _run(*command: str) -> None:
+    """Run a program. Raises MechanismError with what it says if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise MechanismError(f"{command[0]}: {error.strerror}") from error
+    if done.returncode:
+        raise MechanismError(f"{' '.join(command)}: {done.stderr.strip()}")
