@@ -12,6 +12,8 @@ from durability.crash_cycle import Plan
 from durability.errors import UsageError
 from durability.lint import lint
 from durability.loss_explorer import Explored
+from durability.mutants.hunt import hunt_all
+from durability.mutants.planted import PLANTED
 from durability.power_loss import STATES, LossScope, power_loss
 from durability.report.command import reporting
 from durability.report.finding import FINDINGS
@@ -52,6 +54,7 @@ _MODEL = click.option(
 @_MODEL
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
+@click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
 @click.option(
     "--measure",
     type=click.FloatRange(0, min_open=True),
@@ -67,6 +70,7 @@ def powerloss(
     models: tuple[str, ...],
     states: int | None,
     exhaustive: bool,
+    first: bool,
     measure: float,
     findings: str,
     **common: Any,
@@ -92,6 +96,7 @@ def powerloss(
         states=states or STATES,
         explicit=states is not None,
         exhaustive=exhaustive,
+        at_first=first,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )
@@ -113,6 +118,17 @@ def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
         findings=FINDINGS,
     )
     return lint(catalogue.find(target), plan, models)
+
+
+@click.command("mutants")
+@click.argument("ids", metavar="ID...", nargs=-1)
+@reporting("mutants", campaign=True)
+def mutants_command(ids: tuple[str, ...], **common: Any) -> Result:
+    """Plant each documented defect in the built-in node, and look for it."""
+    known = {defect.id: defect for defect in PLANTED}
+    if unknown := [name for name in ids if name not in known]:
+        raise UsageError(f"no defect {unknown[0]!r} is planted; there are {', '.join(known)}")
+    return hunt_all([known[name] for name in ids or known], common["seed"] or 0)
 
 
 def _ignore(_: Explored) -> None:

@@ -30,6 +30,7 @@ STAGES = (
     ("crash_loop", "offline", "replay", "recording", "doctor", "simulation_campaign"),
     ("power_loss", "lint"),
     ("scenarios",),
+    ("mutants",),
     ("checking",),
     ("pytest_plugin",),
     ("power_loss_commands",),
@@ -38,7 +39,14 @@ STAGES = (
 )
 RANK = {name: rank for rank, stage in enumerate(STAGES) for name in stage}
 
-FUZZ_MAY_IMPORT = ("raft", "fuzz", "durability.audit", "durability.invariants")
+FUZZ_MAY_IMPORT = (
+    "raft",
+    "fuzz",
+    "durability.audit",
+    "durability.invariants",
+    "durability.errors.UsageError",
+    "durability.mutants.edited",
+)
 
 
 def modules(package: str) -> Iterator[tuple[str, str]]:

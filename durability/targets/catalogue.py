@@ -16,6 +16,7 @@ from durability.targets.program import load_program
 _BUILT_IN: Final[Mapping[str, str]] = {
     "reference": "durability.targets.reference",
     "reference-batches": "durability.targets.reference_batches",
+    "reference-follower": "durability.targets.reference_follower",
 }
 
 

@@ -108,44 +108,44 @@ def _work(endless: Callable[[], Iterator[bytes]], directory: str) -> None:
         with Node(_CONFIG, Names(), directory) as node:
             if not node.peers:
                 node.bootstrap(_PEERS)
-                _say("bootstrapped")
+                say("bootstrapped")
             _elect(node)
             for _ in range(_RESTART_EVERY):
                 batch = [next(commands) for _ in range(chance.randint(1, _BATCH_COMMANDS_MAX))]
-                _say(*(f"item {name_of(command)}" for command in batch))
+                say(*(f"item {name_of(command)}" for command in batch))
                 node.propose_many(batch)
-                _say(*(f"ack {name}" for name in _applied(node)))
+                say(*(f"ack {name}" for name in _applied(node)))
 
 
 def _recover(directory: str | Filesystem) -> None:
     """Open the node, say what it has, have it lead again and take one proposal."""
     machine = Names()
     with Node(_CONFIG, machine, directory) as node:
-        _say(
+        say(
             f"state {node.current_term} {node.voted_for or 0} {node.commit_index}"
             f" {node.first_index} {node.last_index} {node.snapshot_index}"
         )
         fresh = not node.peers
         if fresh:
             node.bootstrap(_PEERS)
-        _elect(node, say=False)
-        _say(*(f"item {name}" for name in machine.names))
+        _elect(node, tell=False)
+        say(*(f"item {name}" for name in machine.names))
         if fresh:
-            _say("bootstrapped")
+            say("bootstrapped")
         if node.is_leader:
-            _say(f"elected {node.current_term}")
-            _say(f"proposing {name_of(_LAST_COMMAND)}")
+            say(f"elected {node.current_term}")
+            say(f"proposing {name_of(_LAST_COMMAND)}")
             node.propose(_LAST_COMMAND)
-            _say(*(f"accepted {name}" for name in _applied(node)))
+            say(*(f"accepted {name}" for name in _applied(node)))
 
 
-def _elect(node: Node, *, say: bool = True) -> None:
-    """Let time pass until the node leads; say each vote, which is durable by then."""
+def _elect(node: Node, *, tell: bool = True) -> None:
+    """Let time pass until the node leads; tell each vote, which is durable by then."""
     for _ in range(_TICKS_MAX):
         node.tick()
         for effect in node.take_effects():
-            if say and isinstance(effect, RoleChanged) and effect.role is Role.CANDIDATE:
-                _say(f"vote {effect.term} {node.node_id}")
+            if tell and isinstance(effect, RoleChanged) and effect.role is Role.CANDIDATE:
+                say(f"vote {effect.term} {node.node_id}")
         if node.is_leader:
             return
 
@@ -154,7 +154,7 @@ def _applied(node: Node) -> list[str]:
     return [str(e.result) for e in node.take_effects() if isinstance(e, Applied)]
 
 
-def _say(*lines: str) -> None:
+def say(*lines: str) -> None:
     """Print lines at once: an acknowledgement in a buffer has not been given."""
     if lines:
         os.write(1, "".join(f"{line}\n" for line in lines).encode())

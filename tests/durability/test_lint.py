@@ -61,7 +61,7 @@ def test_a_rename_that_is_not_synced_is_a_finding_until_it_is() -> None:
         Output(b"ack 1\n"),
     ]
     assert [operation for _, operation in found("xfs", *records)] == [
-        "rename of metadata.tmp to metadata"
+        "renaming of metadata.tmp to metadata"
     ]
     records.insert(4, Sync(1, b"", data_only=False))
     assert found("xfs", *records) == []

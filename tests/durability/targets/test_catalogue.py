@@ -34,9 +34,9 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.usefixtures("module")
 def test_known_name() -> None:
     assert catalogue.find("reference").name == "reference"
-    assert [(known.name, known.available, known.why) for known in catalogue.available()] == [
-        ("reference", True, "")
-    ]
+    first, *others = catalogue.available()
+    assert (first.name, first.available, first.why) == ("reference", True, "")
+    assert all(known.name.startswith("reference-") for known in others)
     assert all(known.version for known in catalogue.available())
 
 
@@ -45,7 +45,7 @@ def test_what_is_missing_is_said(module: ModuleType) -> None:
         raise MechanismError("no such kernel")
 
     vars(module)["target"] = fail
-    (known,) = catalogue.available()
+    known, *_ = catalogue.available()
     assert (known.available, known.why) == (False, "no such kernel")
 
 
@@ -58,8 +58,8 @@ def test_path_of_a_description() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("referense", "'referense'; did you mean reference[?] .known: reference, or the path of a"),
-        ("etcd", "'etcd' .known: reference, or the path of a .toml file"),
+        ("referense", "'referense'; did you mean reference"),
+        ("etcd", "'etcd' .known: reference, .*, or the path of a .toml file"),
         ("./store", "'./store' .known"),
         ("", "'' .known"),
     ],
