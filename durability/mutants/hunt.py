@@ -19,7 +19,7 @@ from durability.mutants.edited import edit, edited_package, environment
 from durability.mutants.planted import LOOKED_UNDER, PlantedDefect
 from durability.report.result import Result
 
-_STATES: Final = 3000
+_STATES: Final = 1000
 _TIMEOUT_S: Final = 300.0
 _WORDS: Final = 500
 

@@ -56,7 +56,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D15",
         "a record's checksum is not looked at",
-        "reference",
+        "reference-batches",
         _POWER,
         "raft/segment.py",
         "    if crc32c(view[offset + _CRC.size : end], seed) != crc:\n",
@@ -64,12 +64,14 @@ PLANTED: Final = (
     ),
     PlantedDefect(
         "D20",
-        "a segment without a whole record ends in term 0",
-        "reference",
+        "a new segment whose first entry is torn makes the last term 0",
+        "reference-follower",
         _EVERY,
-        "raft/segment.py",
-        "    index, term, crc = claimed.index, claimed.term, claimed.crc\n",
-        "    index, term, crc = claimed.index, 0, claimed.crc\n",
+        "raft/log.py",
+        "        return self._entries[-1].term if self._entries else self._base_term\n",
+        "        if self._segments and self._segments[-1] > self.last_index:\n"
+        "            return 0\n"
+        "        return self._entries[-1].term if self._entries else self._base_term\n",
     ),
     PlantedDefect(
         "D26",

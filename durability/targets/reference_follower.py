@@ -123,9 +123,11 @@ class _Script:
     def _depose(self, node: Node, leader: int) -> None:
         """Have the leader send entries that nobody else gets, and another take over."""
         before = self._log[-1]
-        doomed = self._commands(before.index)
-        say(*(f"item {name_of(entry.data)}" for entry in doomed))
-        self._tell(node, self._entries(leader, before, doomed))
+        for size in (_LARGE_COMMAND_BYTES, None):  # so that a segment is to be removed with them
+            doomed = self._commands(before.index, size)
+            say(*(f"item {name_of(entry.data)}" for entry in doomed))
+            self._tell(node, self._entries(leader, before, doomed))
+            before = doomed[-1]
         self._term += 1
 
     def _install(self, node: Node, leader: int) -> None:
@@ -155,15 +157,14 @@ class _Script:
                 ),
             )
 
-    def _commands(self, above: int | None = None) -> list[LogEntry]:
-        """Return a batch of entries that follow the log, or an index of it."""
+    def _commands(self, above: int | None = None, size: int | None = None) -> list[LogEntry]:
+        """Return a batch of entries that follow the log, or an index; of a size, or drawn."""
         first = (self._log[-1].index if above is None else above) + 1
         entries: list[LogEntry] = []
         for index in range(first, first + self._chance.randint(1, _BATCH_ENTRIES_MAX)):
             self._number += 1
-            large = self._number % 20 == 0
-            size = _LARGE_COMMAND_BYTES if large else self._chance.randint(*_COMMAND_BYTES)
-            data = b"%08d" % self._number + self._chance.randbytes(size)
+            data = b"%08d" % self._number
+            data += self._chance.randbytes(size or self._chance.randint(*_COMMAND_BYTES))
             entries.append(LogEntry(self._term, index, EntryType.NORMAL, data))
         return entries
 
@@ -250,11 +251,17 @@ def _elect(node: Node) -> None:
 
 
 def _answered(node: Node) -> Iterator[Effect]:
-    """Yield a node's effects, answering its messages to one of the others as that one would."""
+    """Yield a node's effects, answering its messages to one of the others as that one would.
+
+    That one holds the same log: it votes for nobody who takes its last entry for another.
+    """
     while effects := node.take_effects():
         for effect in effects:
             if isinstance(effect, SendMessage) and effect.receiver == _OTHERS[0]:
                 answer = _ANSWERS.get(effect.message.type)
+                last = effect.message.last_log_index, effect.message.last_log_term
+                if effect.message.type in _VOTES and last[1] != node.term(last[0]):
+                    answer = None
                 if answer is not None:
                     node.step(answer(effect.message))
             yield effect
@@ -272,6 +279,7 @@ def _granted(response: MessageType, request: Message) -> Message:
     )
 
 
+_VOTES: Final = frozenset({MessageType.PRE_VOTE, MessageType.REQUEST_VOTE})
 _ANSWERS: Final[dict[MessageType, Callable[[Message], Message]]] = {
     MessageType.PRE_VOTE: partial(_granted, MessageType.PRE_VOTE_RESPONSE),
     MessageType.REQUEST_VOTE: partial(_granted, MessageType.REQUEST_VOTE_RESPONSE),
