@@ -78,10 +78,11 @@ class LossFinder:
         state = moment.state(kept)
         violation = self._violation(moment, kept, shown.kind)
         assert violation is not None
+        circumstances = self._circumstances(shown, strongest, state)
         told = LossViolation(
             kind=violation.kind,
             invariant=violation.invariant,
-            message=f"{violation.message} ({'; '.join(self._circumstances(shown, state))})",
+            message=f"{violation.message} ({'; '.join(circumstances)})",
             subject=violation.subject,
             model=model.name,
             strongest_model=strongest.name,
@@ -139,7 +140,7 @@ class LossFinder:
                     seen.add(digest)
                     yield Draw(number, kept)
 
-    def _circumstances(self, shown: Shown, state: CrashState) -> Iterator[str]:
+    def _circumstances(self, shown: Shown, model: Model, state: CrashState) -> Iterator[str]:
         counts = (f"{count} states of {name}" for name, count in shown.states.items())
         yield f"in {' and '.join(counts)}"
         if state.cut:
@@ -150,7 +151,7 @@ class LossFinder:
             yield f"lost: {first}" + (f" and {more} more" if more > 0 else "")
         else:
             yield "nothing that was issued is lost"
-        if shown.model.name.startswith("posix"):
+        if model.name.startswith("posix"):
             yield "portability: no file system of today was seen to do that"
 
     def _described(self, operation: Operation) -> LostOperation:

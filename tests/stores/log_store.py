@@ -61,11 +61,11 @@ def failing(directory: str, ack: Callable[[Any], None]) -> None:
 
 
 def recover(directory: str, acked: list[Any]) -> None:
-    """Find what was acknowledged first."""
+    """Find what was acknowledged first; what was not may be garbage."""
     found = []
     for name in sorted(os.listdir(directory)):
-        with open(os.path.join(directory, name), encoding="utf-8") as log:
-            found += [int(line) for line in log.read().split("\n")[:-1]]
+        with open(os.path.join(directory, name), "rb") as log:
+            found += [int(line) for line in log.read().split(b"\n")[:-1] if line.isdigit()]
     assert found[: len(acked)] == acked, f"{found} of {acked}"
 
 
