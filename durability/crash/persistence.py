@@ -58,6 +58,7 @@ class Persistence:
                 yield
                 self._settle(self.pending)
             elif self.model.names is NameOrder.AT_ONCE and isinstance(operation, Names):
+                yield
                 self._settle([operation])
         wanted = synced(self.model, record, self.pending, self._splitter)
         if wanted:

@@ -58,11 +58,12 @@ class _File:
 
     `blocks` holds, for each page that may have a block, the operations that gave it one; `units`
     the last operation on each unit; `growths` those since the last `Shrink` or `Shift`, the
-    `barrier`.
+    `barrier`. On disk it is at least `reached` bytes long.
     """
 
     def __init__(self) -> None:
         self.size = 0
+        self.reached = 0
         self.blocks: dict[int, list[Operation]] = {}
         self.units: dict[int, Operation] = {}
         self.growths: list[Grow] = []
@@ -72,6 +73,18 @@ class _File:
         """Tell whether a page certainly has a block, so that a write to it goes there."""
         made = self.blocks.get(page)
         return made is not None and all(operation.durable for operation in made)
+
+    def may_end_before(self, size: int) -> bool:
+        """Tell whether nothing has made the file reach to a size, though it is longer.
+
+        Writing any page to disk makes the file there reach to the end of that page.
+        """
+        for growth in self.growths:
+            if growth.durable:
+                self.reached = max(self.reached, growth.size)
+        self.growths = [growth for growth in self.growths if not growth.durable]
+        expected = {growth.size for growth in self.growths}
+        return bool(expected) and size > self.reached and size not in expected
 
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
@@ -150,6 +163,7 @@ class Splitter:
         """Yield the data of a write to one page, then the growth it brings."""
         view = self._files[file]
         page = offset // PAGE_BYTES
+        yield from self._fill_last_page(file, path, offset)
         in_place, has_block = view.in_place(page), page in view.blocks
         wrote: list[Operation] = []
         for piece in self._pieces(offset, data, new_block=not has_block):
@@ -174,11 +188,21 @@ class Splitter:
             return
         end = offset + len(data)
         size = min(max(end, view.size), (page + 1) * PAGE_BYTES)
-        view.growths = [growth for growth in view.growths if not growth.durable]
-        # Writing a page makes the file reach to its end, whatever else is not written yet.
-        expected = view.growths and size not in {growth.size for growth in view.growths}
-        if end > view.size or expected:
+        if end > view.size or view.may_end_before(size):
             yield self._grow(file, path, size, wrote, at_once=in_place)
+
+    def _fill_last_page(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
+        """Yield the growth that the last page brings once the file goes on behind it."""
+        view = self._files[file]
+        page = view.size // PAGE_BYTES
+        end = (page + 1) * PAGE_BYTES
+        if self._model.growth is Growth.WITH_DATA or page not in view.blocks or size < end:
+            return
+        if view.may_end_before(end):
+            per_page = PAGE_BYTES // self._model.unit_bytes
+            units = range(page * per_page, (page + 1) * per_page)
+            wrote = list(dict.fromkeys(view.units[unit] for unit in units if unit in view.units))
+            yield self._grow(file, path, end, wrote, at_once=False)
 
     def _pieces(self, offset: int, data: bytes, *, new_block: bool) -> Iterator[tuple[int, bytes]]:
         """Cut what is written in place into units; a new block is not seen before it is whole."""
@@ -229,6 +253,7 @@ class Splitter:
     def _set_size(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
         view = self._files[file]
         if size > view.size:
+            yield from self._fill_last_page(file, path, size)
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
@@ -244,8 +269,8 @@ class Splitter:
             yield from zeros
             if self._model.zeroes_cut_block and view.in_place(page):
                 shrink.needs += zeros
-        yield self._bar(view, shrink)
         view.size = size
+        yield self._bar(view, shrink)
         view.forget_pages(-(-size // PAGE_BYTES))
 
     def _bar(self, view: _File, operation: Shrink | Shift) -> Operation:
@@ -253,6 +278,7 @@ class Splitter:
             operation.needs.append(view.barrier)
         self._log(operation, joins=True)
         view.barrier = operation
+        view.reached = min(view.reached, view.size)
         view.growths.clear()
         return operation
 
@@ -297,7 +323,20 @@ class Splitter:
             yield from self._set_size(record.file, record.path, 0)
 
     def _link(self, record: Link) -> Iterator[Operation]:
-        yield self._change(record.path, "link", (self.locate(record.path), record.file))
+        slot = self.locate(record.path)
+        was_named = self.is_named(record.file)
+        operation = self._change(record.path, "link", (slot, record.file))
+        above = self._new.get(slot[0])
+        if (
+            self._model.names is NameOrder.LOG_TREE
+            and not was_named
+            and above is not None
+            and not above.durable
+        ):
+            # Observed on Linux 6.18: a sync of what was an unnamed file does not keep a name in a
+            # directory that is new itself.
+            operation.nodes = frozenset()
+        yield operation
 
     def _symlink(self, record: Symlink) -> Iterator[Operation]:
         node = self._new_node()
@@ -322,6 +361,9 @@ class Splitter:
         moved, replaced = self.names.get(source), self.names.get(destination)
         what = f"renaming of {shown(record.source)} to"
         changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        if self._leaves_log_tree(destination, moved, replaced) and not record.exchange:
+            yield self._change(record.destination, "replacement of", (destination, None))
+            replaced = None
         if self._is_done_in_steps(record, moved, replaced):
             cleared = [(destination, None)] if replaced is not None else []
             returned = changes[:1] if record.exchange else []
@@ -334,6 +376,19 @@ class Splitter:
         if self._model.rename_allocates and replaced is not None and not record.exchange:
             operation.needs += self._allocation(moved)
         yield operation
+
+    def _leaves_log_tree(self, slot: Slot, moved: int | None, replaced: int | None) -> bool:
+        """Tell whether a log tree may take a name from one file without giving it to another.
+
+        So it is with a name that only the log tree holds, where the file that gets it has not been
+        synced: the next sync of anything keeps the removal. And with one of several names of a
+        file, whose next sync keeps it.
+        """
+        if self._model.names is not NameOrder.LOG_TREE or replaced is None:
+            return False
+        named = self._slots.get(slot)
+        in_log_only = named is not None and named.durable
+        return self._links[replaced] > 1 or (in_log_only and moved not in self._log_tree)
 
     def _is_done_in_steps(self, record: Rename, *nodes: int | None) -> bool:
         if self._model.names is NameOrder.LOG_TREE and record.exchange:
@@ -376,7 +431,7 @@ class Splitter:
         self._links.update(node for node in after if node is not None)
         self._log(operation, joins=True)
         if self._changes_log_tree(operation, before):
-            operation.after = None
+            _leave_order(operation)
         self.names.apply(operation)
         return operation
 
@@ -402,6 +457,7 @@ class Splitter:
 
     def _sync_all(self, _record: SyncAll) -> Iterator[Operation]:
         self._log_tree.clear()
+        self._slots.clear()
         return iter(())
 
     def _enter_log_tree(self, node: int, path: bytes) -> None:
@@ -418,6 +474,13 @@ class Splitter:
         operation.joins = joins
         if joins:
             self._head = operation
+
+
+def _leave_order(operation: Operation) -> None:
+    """Let a change of names be durable without what the log has before it."""
+    operation.after = None
+    for needed in operation.needs:
+        _leave_order(needed)
 
 
 def _need(operation: Operation, needed: Operation | None) -> None:
