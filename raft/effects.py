@@ -1,6 +1,6 @@
 """What a node asks of its caller, in the order in which it happened.
 
-An effect exists only when everything that it reveals is durable.
+An effect exists only when everything that it promises is durable.
 """
 
 from dataclasses import dataclass

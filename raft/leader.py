@@ -3,6 +3,13 @@
 A leader commits by counting only entries of its own term, and with them all before (Raft paper,
 section 5.4.2); of the log it counts for itself what is durable. Until its first entry is committed
 it does not know how far the group has come, so it answers no read and changes no configuration.
+
+What it is asked to propose it writes and sends before it syncs, so that its disk and the others'
+work at the same time (Ongaro 2014, section 10.2.1). That reveals entries, but promises nothing: if
+a crash takes them from it, they are as good as never proposed here, and whoever has stored them
+keeps them or not as with any leader that is lost. Nobody can take their indexes in the same term,
+since to lead again it has to enter another. `sync` is due before anything else happens to the
+node, so that all the rest of the protocol finds the whole log durable.
 """
 
 from collections.abc import Sequence
@@ -47,7 +54,7 @@ class Leader:
         """Append an entry of this term: with it those before are committed (section 8)."""
         next_index = self._replica.log.last_index + 1
         self.replication.track(self._replica.membership.ids, next_index)
-        self._append([LogEntry(self.term, next_index, EntryType.NOOP)])
+        self._append(LogEntry(self.term, next_index, EntryType.NOOP))
 
     def end(self) -> None:
         """Abort what was asked of this leader and can only be answered by one."""
@@ -78,19 +85,30 @@ class Leader:
     # What it is asked for.
 
     def propose(self, commands: Sequence[bytes]) -> None:
-        """Append commands as one batch.
+        """Append commands as one batch. Where there is somebody to send it to, it is not synced.
 
         Raises:
             TransferPendingError: leadership is being handed over.
         """
         self._refuse_while_transferring()
         first = self._replica.log.last_index + 1
-        self._append(
+        self._replica.storage.write(
             [
                 LogEntry(self.term, index, EntryType.NORMAL, command)
                 for index, command in enumerate(commands, first)
             ]
         )
+        self._send_entries()
+        if not self.replication.peers:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make durable what was proposed, and count it, if there is something."""
+        log = self._replica.log
+        if log.durable_index < log.last_index:
+            self._replica.storage.sync()
+            self.replication.stored(log.durable_index)
+            self._commit()
 
     def change(self, peers: tuple[Peer, ...]) -> int:
         """Append a configuration that differs in one peer, and say at which index.
@@ -109,7 +127,7 @@ class Leader:
         if not self._has_committed or replica.membership.index > replica.commit_index:
             raise ChangePendingError("an earlier entry has to be committed first; try again then")
         index = replica.log.last_index + 1
-        self._append([LogEntry(self.term, index, EntryType.CONFIGURATION, encode_peers(peers))])
+        self._append(LogEntry(self.term, index, EntryType.CONFIGURATION, encode_peers(peers)))
         return index
 
     def read(self, context: object) -> None:
@@ -185,15 +203,14 @@ class Leader:
         if self._transfer is not None:
             raise TransferPendingError(f"leadership is going to node {self._transfer.target}")
 
-    def _append(self, entries: list[LogEntry]) -> None:
-        """Store a batch, and send it."""
-        self._replica.append(entries)
-        self.replication.stored(self._replica.log.last_index)
-        if entries[0].type is EntryType.CONFIGURATION:
+    def _append(self, entry: LogEntry) -> None:
+        """Store an entry of the protocol's own, and send it."""
+        self._replica.append([entry])
+        self.replication.stored(entry.index)
+        if entry.type is EntryType.CONFIGURATION:
             # A new peer is probed at the end of the log, and says where its own ends.
-            self.replication.track(self._replica.membership.ids, entries[0].index)
-        if self.replication.peers:
-            self._send_entries()
+            self.replication.track(self._replica.membership.ids, entry.index)
+        self._send_entries()
         self._commit()
 
     def _commit(self) -> None:

@@ -1,9 +1,10 @@
 """The log: the entries above the snapshot, each of them durable before it is counted.
 
-A batch is one write and one sync. `last_index` moves only when both have succeeded, so whatever is
-derived from it - an acknowledgement, a vote's last index, the leader's own place in a quorum - is
-durable by construction. After a DiskError the log must not be used again: only a recovery can say
-what the disk holds.
+A batch is one write, and one sync that others may share. `last_index` moves with the write,
+`durable_index` with the sync. Between the two there is only what a leader itself has proposed, and
+only until the node's next call (`raft.leader`): whatever else is derived from the log - an
+acknowledgement, a vote's last index, a truncation - finds all of it durable. After a DiskError the
+log must not be used again: only a recovery can say what the disk holds.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Log:
         snapshot_index: the last entry that the snapshot stands for, 0 without one.
         snapshot_term: its term.
         segments: the first index of each segment, ascending. All of them are durable.
-        entries: those above `snapshot_index`, without a gap.
+        entries: those above `snapshot_index`, without a gap. All of them are durable.
         last_crc: the crc of the last record; the checksum seed where there is no segment.
     """
 
@@ -60,6 +61,7 @@ class Log:
         self._segments = segments
         self._entries = entries
         self._last_crc = last_crc
+        self._durable_index = self.last_index
         self._file: File | None = None
         self._file_bytes = 0
         if segments:
@@ -72,8 +74,13 @@ class Log:
 
     @property
     def last_index(self) -> int:
-        """The index of the last entry, or the snapshot's. It is durable."""
+        """The index of the last entry, or the snapshot's."""
         return self._base_index + len(self._entries)
+
+    @property
+    def durable_index(self) -> int:
+        """The index of the last entry that no power cut takes away, or the snapshot's."""
+        return self._durable_index
 
     @property
     def last_term(self) -> int:
@@ -112,8 +119,8 @@ class Log:
             end += 1
         return self._entries[start:end]
 
-    def append(self, entries: Sequence[LogEntry]) -> None:
-        """Append a batch that follows `last_index`; when this returns it is durable.
+    def write(self, entries: Sequence[LogEntry]) -> None:
+        """Append a batch that follows `last_index`; after the next `sync` it is durable.
 
         Raises:
             DiskError: a part of the batch may be on the disk, in the end or for now.
@@ -121,16 +128,26 @@ class Log:
         before = Tail(self.last_index, self.last_term, self._last_crc)
         assert entries[0].index == before.index + 1
         assert entries[0].term >= before.term
-        data, last_crc = encode_records(entries, self._seed, before)
         if self._file is None or self._file_bytes >= self._max_segment_bytes:
             file = self._start_segment(before)
         else:
             file = self._file
+        data, last_crc = encode_records(entries, self._seed, before, self._durable_index)
         file.append(data)
-        file.sync_data()
         self._file_bytes += len(data)
         self._last_crc = last_crc
         self._entries += entries
+
+    def sync(self) -> None:
+        """Make durable what was written since the last time, if there is something.
+
+        Raises:
+            DiskError: any part of it may be on the disk, in the end or for now.
+        """
+        if self._durable_index < self.last_index:
+            assert self._file is not None
+            self._file.sync_data()
+            self._durable_index = self.last_index
 
     def truncate_after(self, index: int) -> None:
         """Remove the entries above `index`; when this returns they cannot come back.
@@ -138,6 +155,7 @@ class Log:
         What says that they were durable - the metadata - must have been lowered before.
         """
         assert self._base_index <= index
+        assert self._durable_index == self.last_index
         while self._segments and self._segments[-1] > index + 1:
             self._drop_last_segment()
         removed = self._entries[index - self._base_index :]
@@ -150,6 +168,7 @@ class Log:
             self._file.sync()
             self._file_bytes = end
             del self._entries[index - self._base_index :]
+        self._durable_index = self.last_index
 
     def compact(self, index: int, keep: int) -> None:
         """Forget the entries up to `index`, but for `keep`: a durable snapshot stands for them now.
@@ -181,6 +200,7 @@ class Log:
         self._entries = []
         self._base_index = index
         self._base_term = term
+        self._durable_index = index
         self._last_crc = self._seed
 
     def close(self) -> None:
@@ -190,7 +210,11 @@ class Log:
             self._file = None
 
     def _start_segment(self, before: Tail) -> File:
-        """Begin a new segment. It is durable, name included, before anything is written to it."""
+        """Begin a new segment. It is durable, name included, before anything is written to it.
+
+        So is all that is before it: its header says so, and a sync reaches one file only.
+        """
+        self.sync()
         self.close()
         file = self._filesystem.create(segment_name(before.index + 1))
         header = encode_header(self._directory_id, before)

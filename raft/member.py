@@ -78,12 +78,18 @@ class Member:
 
     def tick(self) -> None:
         """Let one tick pass."""
+        self.sync()
         elapsed = self.election.tick()
         if self.leader is not None:
             if not self.leader.tick():
                 self._follow(None)
         elif elapsed and self._may_campaign:
             self._stand()
+
+    def sync(self) -> None:
+        """Make durable what a leader has proposed: only it writes before it syncs."""
+        if self.leader is not None:
+            self.leader.sync()
 
     def close(self) -> None:
         """Give back the files of snapshots that are under way."""
@@ -94,6 +100,7 @@ class Member:
 
     def step(self, message: Message) -> None:
         """Take a message in."""
+        self.sync()
         reason = self._reason_to_drop(message)
         if reason is None:
             try:

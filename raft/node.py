@@ -1,12 +1,15 @@
 """A Raft node as a machine without IO of its own but the disk: no clock, no socket, no thread.
 
-The rule that everything here serves: **nothing that reveals a term, a vote or an entry leaves the
-node before it is durable.** It holds by construction. The node keeps no term, vote or log beside
-those of its `Storage`, which change only when they have been written and synced; every effect is
-made from them.
+The rule that everything here serves: **nothing that the node promises - a term, a vote, that it
+holds an entry - leaves it before it is durable.** It holds by construction. The node keeps no term,
+vote or log beside those of its `Storage`, which change only when they have been written and synced;
+every effect is made from them. The one thing that travels earlier is what a leader itself proposes:
+its disk and the others' write it at the same time, and it counts itself only afterwards.
 
 The caller calls `tick` at a steady pace, `step` with each message that arrives, `propose` with each
 command, and after each call does what `take_effects` says, in order. Calls come one at a time.
+A leader's caller may call `sync` when the messages of its proposals are on their way; each `tick`
+and `step` begins with it.
 
 An exception in the middle of a call, the disk's or the state machine's, stops the node: what is on
 the disk is then known only to a recovery, which is what the next `Node` on that directory does.
@@ -134,8 +137,8 @@ class Node:
 
     @property
     def durable_index(self) -> int:
-        """Up to where the log is durable: all of it, since nothing counts before it is synced."""
-        return self._storage.log.last_index
+        """Up to where the log is durable: all of it, but for what was proposed and not synced."""
+        return self._storage.log.durable_index
 
     @property
     def snapshot_index(self) -> int:
@@ -223,8 +226,9 @@ class Node:
             self._member.step(message)
 
     def propose(self, command: bytes) -> int:
-        """Append a command to the log and say at which index; durable here when this returns.
+        """Append a command to the log and say at which index.
 
+        It is durable here when `sync` returns, and where this node is alone when this does.
         `Applied` tells when it has been committed and applied, at this index and in the current
         term. Another term's entry at that index says that this one is lost.
 
@@ -236,7 +240,9 @@ class Node:
         return self.propose_many((command,)).start
 
     def propose_many(self, commands: Sequence[bytes]) -> range:
-        """Append commands as one batch, which shares one write and one sync; say at which indexes.
+        """Append commands as one batch, in one write; say at which indexes.
+
+        They share one sync, with each other and with whatever else is proposed before it.
 
         Raises:
             NotLeaderError: only the leader takes commands.
@@ -253,6 +259,15 @@ class Node:
             if commands:
                 leader.propose(commands)
             return range(first, first + len(commands))
+
+    def sync(self) -> None:
+        """Make durable what was proposed, and commit it if the others have stored it already.
+
+        Where nothing is left to sync it does nothing. Whoever does not call it waits for the next
+        `tick` or `step`; who calls it before the messages are sent waits for two disks in turn.
+        """
+        with self._stop_on_failure:
+            self._member.sync()
 
     def add_peer(self, peer: Peer) -> int:
         """Make a node a member, as a learner whatever its role; say at which index.
@@ -333,7 +348,7 @@ class Node:
     def take_effects(self) -> list[Effect]:
         """Hand over what has to be done, in order; each effect is handed over once.
 
-        Those from before a failure are good: what they reveal is durable.
+        Those from before a failure are good: what they promise is durable.
         """
         effects, self._replica.effects = self._replica.effects, []
         return effects

@@ -2,7 +2,7 @@
 
 The duties - following, voting, leading - act upon the one replica and speak through it. It keeps no
 term, vote or entry beside those of its `Storage`, which are durable, so whatever is sent or said
-from here is too.
+from here is too; but for the commands that a leader has written and not synced yet (`raft.leader`).
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Replica:
 
     @property
     def log(self) -> Log:
-        """The log: all of it is durable."""
+        """The log."""
         return self.storage.log
 
     @property

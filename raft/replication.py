@@ -69,12 +69,18 @@ class Progress:
         """Go back, since the peer's log does not agree at `index`, to where it may: at `hint`.
 
         That is not below what it holds, unless it has lost that since: who refuses, in a later
-        round, what it had acknowledged counts no more. raft.cr's nodes say 0 for the index.
+        round, what it had acknowledged counts no more. A rejection that comes late, or twice, is of
+        another index than the one that is probed, and changes nothing: to probe anew for each would
+        multiply what is sent. raft.cr's nodes say 0 for the index, which may be any.
         """
         if self.transfer is not None:
             return
-        if 0 < index <= self.match_index and round_number > self.match_round:
+        if 0 < index <= self.match_index:
+            if round_number <= self.match_round:
+                return
             self.match_index = 0
+        elif self.is_probing and index not in (0, self.next_index - 1):
+            return
         limit = self.next_index - 1 if self.is_probing else self.next_index
         self.probe(max(self.match_index + 1, min(hint + 1, limit)))
 

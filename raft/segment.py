@@ -102,9 +102,15 @@ def encode_header(directory_id: int, before: Tail) -> bytes:
     return fields + _CRC.pack(crc32c(fields))
 
 
-def encode_records(entries: Iterable[LogEntry], seed: int, before: Tail) -> tuple[bytes, int]:
-    """Encode the records that follow `before`, all of which is durable; also the last one's crc."""
-    durable_index = before.index
+def encode_records(
+    entries: Iterable[LogEntry], seed: int, before: Tail, durable_index: int | None = None
+) -> tuple[bytes, int]:
+    """Encode the records that follow `before`; return them, and the crc of the last one.
+
+    `durable_index` is the last one that is durable by now: all of `before` where it is not given.
+    """
+    if durable_index is None:
+        durable_index = before.index
     crc = before.crc
     parts: list[bytes] = []
     for entry in entries:

@@ -6,6 +6,7 @@
 - That the log is incomplete is durable before anything that was lost is given up.
 
 Every attribute shows what is durable: it changes when the write that it stands for has been synced.
+But for the log, which may run ahead with what was written, and says so (`Log.durable_index`).
 """
 
 import dataclasses
@@ -67,13 +68,22 @@ class Storage:
         """Enter a term with a vote, or give the vote in it; durable when this returns."""
         self._save(
             dataclasses.replace(self.metadata, current_term=term, voted_for=voted_for),
-            self.log.last_index,
+            self.log.durable_index,
         )
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append a batch to the log; durable when this returns."""
+        self.write(entries)
+        self.sync()
+
+    def write(self, entries: Sequence[LogEntry]) -> None:
+        """Append a batch to the log; durable after the next `sync`."""
         assert entries[-1].term <= self.metadata.current_term
-        self.log.append(entries)
+        self.log.write(entries)
+
+    def sync(self) -> None:
+        """Make durable what was written to the log."""
+        self.log.sync()
 
     def truncate_after(self, index: int) -> None:
         """Remove the entries above `index` from the log."""
@@ -121,16 +131,17 @@ class Storage:
 
     def mark_complete(self) -> None:
         """Write down that it lacks none any more."""
-        last_index = self.log.last_index
-        self._save(dataclasses.replace(self.metadata, durable_index=last_index), last_index)
+        durable_index = self.log.durable_index
+        self._save(dataclasses.replace(self.metadata, durable_index=durable_index), durable_index)
 
     def pin(self) -> None:
         """Write down how far the log is durable, so that not even its last batch is ambiguous."""
-        if self.metadata.durable_index < self.log.last_index:
-            self._save(self.metadata, self.log.last_index)
+        self.log.sync()
+        if self.metadata.durable_index < self.log.durable_index:
+            self._save(self.metadata, self.log.durable_index)
 
     def close(self) -> None:
-        """Release the directory. Nothing is written: everything is durable already."""
+        """Release the directory. Nothing is written: what counts is durable already."""
         try:
             self.log.close()
         finally:

@@ -2,7 +2,7 @@
 
 Source: Raft paper, figure 3 and section 5.3.
 Formal: entry (i, t) in the log of m and of n => H_m(i) = H_n(i), for every log that ever was, the
-recovered and the compacted ones included.
+recovered and the compacted ones included, and what a leader has sent of its log.
 Cost: O(1) an entry.
 """
 

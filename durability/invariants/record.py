@@ -16,6 +16,7 @@ from durability.invariants.events import (
     Returned,
     Role,
     RoleChanged,
+    Sent,
     SnapshotPoint,
     SnapshotSaved,
     Started,
@@ -148,7 +149,8 @@ class NodeRecord:
 class Record:
     """All nodes, and what the cluster as a whole has decided.
 
-    `digest_of` maps (index, term) to the digest of the first log that had such an entry;
+    `digest_of` maps (index, term) to the digest of the first log that had such an entry, in which a
+    leader's entries are when it sends them, durable or not;
     `committed` holds (term, digest) by index, `commit_index_of` how far the leader of each term
     has committed, `leader_of` the first leader of each term.
     """
@@ -169,6 +171,7 @@ class Record:
             RoleChanged: self._role_changed,
             Committed: self._committed,
             Applied: self._applied,
+            Sent: self._sent,
             Returned: self._returned,
         }
 
@@ -237,6 +240,14 @@ class Record:
 
     def _applied(self, event: Applied) -> None:
         self.nodes[event.node].last_applied = event.index
+
+    def _sent(self, event: Sent) -> None:
+        message = event.message
+        if message.entries_count:
+            digest = self.digest_of.get((message.prev_log_index, message.prev_log_term))
+            for entry in message.entries() if digest is not None else ():
+                digest = prefix_digest(digest or EMPTY, entry)
+                self.digest_of.setdefault((entry.index, entry.term), digest)
 
     def _returned(self, event: Returned) -> None:
         # What the log has for itself is applied without a word.

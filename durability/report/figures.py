@@ -37,7 +37,6 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "checks": ("name", "ok", "detail"),
     "findings": ("path", "operation", "acknowledgement", "model"),
-    "scenarios": ("id", "verdict", "landing", "figures", "elapsed_s"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars."""
 
@@ -64,10 +63,23 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
 def tables(result: Result) -> Iterator[Records]:
     """Yield each figure that is records, in a list or by name."""
     for name, value in result.figures.items():
-        if records := _records(value):
+        if name == "scenarios":
+            yield from map(_scenario, value)
+        elif records := _records(value):
             columns = _COLUMNS.get(name) or _scalars(records[0])
             rows = [tuple(_cell(record.get(column)) for column in columns) for record in records]
             yield Records(name, columns, rows)
+
+
+def _scenario(scenario: Mapping[str, Any]) -> Records:
+    """Return a scenario's outcome as a table of its own: it has figures that no other has."""
+    rows: list[tuple[str, ...]] = [("verdict", scenario["verdict"])]
+    for landing in scenario["landing"]:
+        rows.append((landing["fault"], f"landed {landing['landed']:,} of {landing['ordered']:,}"))
+        rows.append(("", landing["evidence"]))
+    rows += [(name, _cell(value)) for name, value in scenario["figures"].items()]
+    rows.append(("time", f"{scenario['elapsed_s']:.1f} s"))
+    return Records(scenario["id"], ("figure", "value"), rows)
 
 
 def _records(value: Any) -> list[Mapping[str, Any]]:

@@ -2,8 +2,8 @@
 
 A node's state is known by a number. It is found out once by running the real node, kept pickled,
 and identified by its **form**: everything in the node that decides what it does next, but for its
-clocks, its disk (which holds what its log and metadata hold: all is synced when a call ends) and
-what is the same in all states.
+clocks, its disk (which holds what its log and metadata hold, durable or not) and what is the same
+in all states.
 
 Node ids are large numbers that are nothing else, so that a form can be rewritten to other ids.
 """
@@ -45,13 +45,22 @@ _SAME_IN_ALL = (Config, Storage, Membership, KeyValueStore, Counter, random.Rand
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What properties are about. `log` holds the numbers of the entries, from index 1 on."""
+    """What properties are about. `log` holds the numbers of the entries, from index 1 on.
+
+    A power cut leaves those up to `durable_index`.
+    """
 
     term: int
     voted_for: int | None
     is_leader: bool
     commit_index: int
+    durable_index: int
     log: tuple[int, ...]
+
+    @property
+    def durable_log(self) -> tuple[int, ...]:
+        """The entries that no crash takes away."""
+        return self.log[: self.durable_index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +172,21 @@ class NodeStates:
                 self._entry_terms.append(entry.term)
             log.append(self._entries[entry])
         facts = Facts(
-            node.current_term, node.voted_for, node.is_leader, node.commit_index, tuple(log)
+            node.current_term,
+            node.voted_for,
+            node.is_leader,
+            node.commit_index,
+            node.durable_index,
+            tuple(log),
         )
-        form = (node.node_id, facts.term, facts.voted_for, facts.log, _form(node, {}))
+        form = (
+            node.node_id,
+            facts.term,
+            facts.voted_for,
+            facts.durable_index,
+            facts.log,
+            _form(node, {}),
+        )
         number = self._numbers.get(form)
         if number is None:
             number = self._numbers[form] = len(self.facts)

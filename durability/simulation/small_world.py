@@ -17,7 +17,8 @@ reported has been executed, event by event.
 **What is judged**: P1, P3, P4, P6, P7 and P10 of `durability.invariants`, in the form that fits a
 search, where each state is judged with what its past has left: who led, what was committed.
 
-**Not here**: membership, snapshots, reads, and states that a power cut leaves.
+**Not here**: membership, snapshots, reads, and crashes in the middle of a call. A crash is a power
+cut: it takes from a leader what it has proposed and not synced.
 """
 
 import time
@@ -281,7 +282,7 @@ class World:
         facts = [self.node_states.facts[number] for number in nodes]
         leader = facts[node]
         committed = leader.log[: leader.commit_index]
-        holding = [other for other in facts if other.log[: len(committed)] == committed]
+        holding = [other for other in facts if other.durable_log[: len(committed)] == committed]
         if 2 * len(holding) <= len(facts):
             message = f"node {node + 1} committed entry {len(committed)}, which no majority holds"
             return Broken(CommitOnQuorum, message)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from durability.simulation import disk as simulation
+from durability.simulation.disk import Content
 from raft.errors import DirectoryLockedError
 from raft.filesystem import File, Filesystem
 
@@ -20,31 +21,25 @@ class Operation(NamedTuple):
     new_name: str = ""
 
 
-@dataclass
-class Content:
-    """A file's bytes as processes see them, and as a power cut leaves them at the least."""
-
-    cached: bytearray = field(default_factory=bytearray)
-    durable: bytes = b""
-
-
-@dataclass
-class Disk:
-    """A directory: its names as processes see them, and as a power cut leaves them at the least."""
-
-    names: dict[str, Content] = field(default_factory=dict)
-    durable_names: dict[str, Content] = field(default_factory=dict)
+class Disk(simulation.Disk):
+    """A directory: what processes see of it, and what a power cut leaves of it at the least."""
 
     @classmethod
     def of(cls, files: dict[str, bytes]) -> Disk:
-        names = {name: Content(bytearray(data), data) for name, data in files.items()}
-        return cls(names, dict(names))
+        disk = cls()
+        disk.written = {name: Content(bytearray(data), data) for name, data in files.items()}
+        disk.synced = dict(disk.written)
+        return disk
+
+    @property
+    def names(self) -> dict[str, Content]:
+        return self.written
 
     def after_kill(self) -> dict[str, bytes]:
-        return {name: bytes(content.cached) for name, content in self.names.items()}
+        return {name: bytes(content.written) for name, content in self.written.items()}
 
     def after_power_cut(self) -> dict[str, bytes]:
-        return {name: content.durable for name, content in self.durable_names.items()}
+        return {name: content.synced for name, content in self.synced.items()}
 
     def perform(self, operation: Operation) -> None:
         verb, name, data, number, new_name = operation
@@ -53,20 +48,22 @@ class Disk:
                 assert name not in self.names
                 self.names[name] = Content()
             case "append":
-                self.names[name].cached += data
+                self.names[name].written += data
             case "overwrite":
-                assert number + len(data) <= len(self.names[name].cached)
-                self.names[name].cached[number : number + len(data)] = data
+                assert number + len(data) <= len(self.names[name].written)
+                self.names[name].rewrite()[number : number + len(data)] = data
             case "truncate":
-                del self.names[name].cached[number:]
+                del self.names[name].rewrite()[number:]
             case "rename":
                 self.names[new_name] = self.names.pop(name)
             case "unlink":
                 del self.names[name]
             case "sync" if name:
-                self.names[name].durable = bytes(self.names[name].cached)
+                self.names[name].sync()
+                self.synced_now()
             case "sync":
-                self.durable_names = dict(self.names)
+                self.synced = dict(self.names)
+                self.synced_now()
             case _:
                 raise AssertionError(verb)
 
@@ -80,10 +77,10 @@ class MemoryFile:
         self._content = disk.names[name]
 
     def size(self) -> int:
-        return len(self._content.cached)
+        return len(self._content.written)
 
     def read(self, offset: int, size: int) -> bytes:
-        return bytes(self._content.cached[offset : offset + size])
+        return bytes(self._content.written[offset : offset + size])
 
     def append(self, data: bytes) -> None:
         self._perform(Operation("append", self._name, data))

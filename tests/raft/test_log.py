@@ -28,8 +28,12 @@ class Watched:
         )
 
     def append(self, count: int, term: int = 1) -> None:
+        self.write(count, term)
+        self.log.sync()
+
+    def write(self, count: int, term: int = 1) -> None:
         first = self.log.last_index + 1
-        self.log.append(
+        self.log.write(
             [
                 LogEntry(term, first + n, EntryType.NORMAL, b"%08d" % (first + n))
                 for n in range(count)
@@ -180,7 +184,7 @@ def test_a_batch_that_does_not_follow_is_refused_before_it_is_written() -> None:
     del watched.operations[:]
     for entry in (LogEntry(3, 2), LogEntry(3, 4), LogEntry(2, 3)):
         with pytest.raises(AssertionError):
-            watched.log.append([entry])
+            watched.log.write([entry])
     assert watched.operations == []
 
 

@@ -119,7 +119,7 @@ def test_nothing_comes_out_before_it_is_durable_d27() -> None:
         assert nodes[0].current_term <= durable.current_term
         if nodes[0].current_term == durable.current_term:
             assert nodes[0].voted_for == durable.voted_for
-        assert nodes[0].last_index <= durable.last_index
+        assert nodes[0].durable_index <= durable.last_index
         for effect in nodes[0]._replica.effects:
             checked.add(type(effect))
             if isinstance(effect, RoleChanged):
@@ -324,11 +324,11 @@ def test_elections_are_reproducible_from_the_seed() -> None:
 def test_a_commit_writes_no_metadata() -> None:
     disk = Disk()
     node, _ = leader(disk)
-    metadata = bytes(disk.names["metadata"].cached)
+    metadata = bytes(disk.names["metadata"].written)
     for n in range(5):
         node.propose(b"%d" % n)
     assert node.commit_index == 7
-    assert bytes(disk.names["metadata"].cached) == metadata
+    assert bytes(disk.names["metadata"].written) == metadata
 
 
 def test_a_second_process_is_refused_d47(tmp_path: Path) -> None:

@@ -96,6 +96,21 @@ def test_a_rejection_while_streaming_goes_back_but_not_below_what_is_held() -> N
     assert progress.next_index == 8
 
 
+def test_a_rejection_that_comes_late_or_twice_changes_nothing() -> None:
+    progress = Progress(9)
+    progress.sent(9)
+    progress.reject(8, 4, 1)
+    assert (progress.next_index, progress.may_send(3)) == (5, True)
+    progress.sent(5)
+    for index in (8, 6):
+        progress.reject(index, 2, 1)
+        assert (progress.next_index, progress.may_send(3)) == (5, False)
+    progress.acknowledge(5, 2)
+    progress.sent(7)
+    progress.reject(4, 2, 2)
+    assert (progress.next_index, progress.is_probing, list(progress.in_flight)) == (8, False, [7])
+
+
 def test_an_older_acknowledgement_takes_nothing_back() -> None:
     progress = Progress(1)
     progress.acknowledge(5, 1)

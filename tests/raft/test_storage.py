@@ -164,7 +164,7 @@ def test_what_a_failed_sync_left_in_the_cache_is_written_again_d43() -> None:
     disk = filled(2)
     files = disk.after_power_cut()
     name = segment_name(1)
-    record = disk.names[name].cached[60 + 45 :]
+    record = disk.names[name].written[60 + 45 :]
     operations: list[Operation] = []
     Storage(WatchedFilesystem(MemoryFilesystem(Disk.of(files)), operations.append), CONFIG)
     assert operations == [

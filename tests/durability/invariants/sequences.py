@@ -68,6 +68,21 @@ def sent(node: int, receiver: int, kind: MessageType, term: int, **fields: int) 
     return Sent(node, receiver, Message(type=kind, **values))  # type: ignore[arg-type]  # all ints
 
 
+def sends(node: int, receiver: int, before: tuple[int, int], *entries: LogEntry) -> Sent:
+    """Send entries that follow the one of this index and term, as the leader of their last term."""
+    message = Message(
+        group_id=1,
+        type=MessageType.APPEND_ENTRIES,
+        sender=node,
+        term=entries[-1].term,
+        prev_log_index=before[0],
+        prev_log_term=before[1],
+        entries_count=len(entries),
+        data=b"".join(entry.encode() for entry in entries),
+    )
+    return Sent(node, receiver, message)
+
+
 def returned(
     node: int,
     *,

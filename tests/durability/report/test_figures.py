@@ -63,3 +63,24 @@ def test_an_audited_directory_shows_the_columns_that_matter() -> None:
     [table] = tables(Result("audit", figures={"directories": [record]}))
     assert "last_index" in table.columns
     assert "durable_index" not in table.columns
+
+
+def test_a_scenario_is_a_table_of_its_own() -> None:
+    landing = {"fault": "SIGKILL", "ordered": 1000, "landed": 998, "evidence": "signal 9"}
+    scenario = {
+        "id": "S05",
+        "verdict": "held",
+        "landing": [landing],
+        "figures": {"torn": 1042},
+        "elapsed_s": 7.26,
+    }
+    result = Result("scenario", figures={"scenarios": [scenario, {**scenario, "id": "S16"}]})
+    rows: list[tuple[str, ...]] = [
+        ("verdict", "held"),
+        ("SIGKILL", "landed 998 of 1,000"),
+        ("", "signal 9"),
+        ("torn", "1,042"),
+        ("time", "7.3 s"),
+    ]
+    columns = ("figure", "value")
+    assert list(tables(result)) == [Records("S05", columns, rows), Records("S16", columns, rows)]
