@@ -81,14 +81,14 @@ PLANTED: Final = (
         "raft/storage.py",
         "        self._save(\n"
         "            dataclasses.replace(self.metadata, current_term=term, voted_for=voted_for),\n"
-        "            self.log.last_index,\n"
+        "            self.log.durable_index,\n"
         "        )\n",
         "        sync = self._filesystem.sync\n"
         "        if voted_for is not None:\n"
         "            self._filesystem.sync = lambda: None\n"
         "        self._save(\n"
         "            dataclasses.replace(self.metadata, current_term=term, voted_for=voted_for),\n"
-        "            self.log.last_index,\n"
+        "            self.log.durable_index,\n"
         "        )\n"
         "        self._filesystem.sync = sync\n",
     ),
@@ -100,14 +100,14 @@ PLANTED: Final = (
         "raft/storage.py",
         "        self._save(\n"
         "            dataclasses.replace(self.metadata, current_term=term, voted_for=voted_for),\n"
-        "            self.log.last_index,\n"
+        "            self.log.durable_index,\n"
         "        )\n",
         "        sync = self._filesystem.sync\n"
         "        if voted_for is None:\n"
         "            self._filesystem.sync = lambda: None\n"
         "        self._save(\n"
         "            dataclasses.replace(self.metadata, current_term=term, voted_for=voted_for),\n"
-        "            self.log.last_index,\n"
+        "            self.log.durable_index,\n"
         "        )\n"
         "        self._filesystem.sync = sync\n",
     ),
@@ -117,8 +117,8 @@ PLANTED: Final = (
         "reference-follower",
         _POWER,
         "raft/log.py",
-        "        file.append(data)\n        file.sync_data()\n",
-        "        file.sync_data()\n        file.append(data)\n",
+        "            self._file.sync_data()\n            self._durable_index = self.last_index\n",
+        "            self._durable_index = self.last_index\n",
     ),
     PlantedDefect(
         "D33",

@@ -236,6 +236,7 @@ def _recover(directory: str | Filesystem) -> None:
             say(f"elected {node.current_term}")
             say(f"proposing {name_of(_LAST_COMMAND)}")
             node.propose(_LAST_COMMAND)
+            node.sync()
             applied = (e.result for e in _answered(node) if isinstance(e, Applied))
             say(*(f"accepted {name}" for name in applied))
 

@@ -25,10 +25,11 @@ def reference() -> Target:
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Stand in for the node under test: only how it is looked up is tested here."""
-    module = ModuleType("durability.targets.reference")
-    vars(module)["target"] = reference
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module
+    for name in catalogue._BUILT_IN.values():
+        module = ModuleType(name)
+        vars(module)["target"] = reference
+        monkeypatch.setitem(sys.modules, name, module)
+    return sys.modules["durability.targets.reference"]
 
 
 @pytest.mark.usefixtures("module")
