@@ -25,7 +25,12 @@ from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
 from durability.errors import DurabilityError, UnreadableError, UsageError
 from durability.offline import Scope, explore
-from durability.power_loss_commands import lint_command, mutants_command, powerloss
+from durability.power_loss_commands import (
+    disk_command,
+    lint_command,
+    mutants_command,
+    powerloss,
+)
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.command import CommandGroup, output, reporting
@@ -74,6 +79,7 @@ def main() -> None:
 
 main.add_command(powerloss)
 main.add_command(lint_command)
+main.add_command(disk_command)
 main.add_command(mutants_command)
 
 

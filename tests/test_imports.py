@@ -28,7 +28,7 @@ STAGES = (
     ("loss_explorer",),
     ("loss_finding",),
     ("crash_loop", "offline", "replay", "recording", "doctor", "simulation_campaign"),
-    ("power_loss", "lint"),
+    ("power_loss", "lint", "disk_errors"),
     ("scenarios",),
     ("mutants",),
     ("checking",),

@@ -30,6 +30,7 @@ GUARANTEES: Final[Mapping[str, str]] = {
     "wrong-directory": "Every file was written for the directory it is in, and under its name.",
     "unknown-format": "Every file has a format version and features that its reader knows.",
     # What recovery must do.
+    "error-escaped": "What a disk reports reaches the program as an error of the disk.",
     "recovery-failed": "Recovery succeeds after every crash.",
     "recovery-hung": "Recovery ends within its time after every crash.",
     "recovery-signalled": "Recovery does not crash, whatever the crash before it left.",

@@ -81,7 +81,7 @@ class Target:
     anything is traced; None where there is nothing to prepare. `data` says whether the auditor
     knows the directory's format. `audit(directory, acknowledged)`, if given, raises to report a
     violation of its own. `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a
-    directory that is not on any disk.
+    directory that is not on any disk; `work_in_memory(filesystem)` is a workload there that ends.
     """
 
     name: str
@@ -96,3 +96,4 @@ class Target:
     setup: Callable[[str], Launch | None] = field(default=lambda _directory: None)
     audit: Callable[[str, list[str]], None] | None = None
     recover_in_memory: Callable[[Filesystem], None] | None = None
+    work_in_memory: Callable[[Filesystem], None] | None = None

@@ -37,6 +37,7 @@ _COMMAND_BYTES: Final = (16, 160)
 _LARGE_COMMAND_BYTES: Final = (5000, 9000)
 _LARGE_EVERY: Final = 40
 _RESTART_EVERY: Final = 30
+_RUNS_IN_MEMORY: Final = 2
 _TICKS_MAX: Final = 100
 _LAST_COMMAND: Final = b"%08d after the crash" % (10**8 - 1)
 
@@ -61,6 +62,7 @@ def of(name: str, commands: Callable[[], Iterator[bytes]], stream_bytes: int) ->
         stream_bytes=stream_bytes,
         data="raft",
         recover_in_memory=_recover,
+        work_in_memory=lambda filesystem: _work(commands, filesystem, runs=_RUNS_IN_MEMORY),
     )
 
 
@@ -100,11 +102,13 @@ def _commands() -> Iterator[bytes]:
         yield b"%08d" % number + chance.randbytes(chance.randint(*sizes))
 
 
-def _work(endless: Callable[[], Iterator[bytes]], directory: str) -> None:
-    """Run the workload until killed."""
+def _work(
+    endless: Callable[[], Iterator[bytes]], directory: str | Filesystem, runs: int | None = None
+) -> None:
+    """Run the workload until killed, or so many times from start to close."""
     commands = endless()
     chance = random.Random(1)
-    while True:
+    for _ in count() if runs is None else range(runs):
         with Node(_CONFIG, Names(), directory) as node:
             if not node.peers:
                 node.bootstrap(_PEERS)
