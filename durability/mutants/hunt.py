@@ -1,7 +1,7 @@
-"""Looking for a planted defect as a user would: `durability powerloss`, with the edited node.
+"""Looking for a planted defect as a user would: by a command, with the edited node.
 
-Each model is explored up to the first state in which something is broken. A defect counts as found
-if it shows under every model that it is expected under, and under none beside these.
+Each model is explored up to the first states in which something is broken; a disk fails at every
+operation. A defect counts as found if all that it is expected under show it, and nothing beside.
 """
 
 import json
@@ -27,8 +27,9 @@ _WORDS: Final = 500
 class Hunt(msgspec.Struct, frozen=True):
     """What became of one defect.
 
-    `models` are those that showed it; `events` counts the states that were looked at, `seconds` is
-    the time that it took, the recording of a run included. `message` says what was seen.
+    `shown` are the models, or the faults of a disk, that showed it; `events` counts the states that
+    were looked at, or the faults; `seconds` is the time that it took, the recording of a run
+    included. `message` says what was seen.
     """
 
     id: str
@@ -36,7 +37,7 @@ class Hunt(msgspec.Struct, frozen=True):
     found: bool
     seconds: float
     events: int
-    models: list[str]
+    shown: list[str]
     message: str
 
 
@@ -51,18 +52,19 @@ def hunt(defect: PlantedDefect, seed: int) -> Hunt:
     with edited_package(defect.path, edit(defect.path, defect.old, defect.new)) as root:
         document = _explore(defect, root, seed)
     seconds = time.monotonic() - began
-    shown = [name for name, model in document["models"].items() if model["violations"]]
+    outcomes: dict[str, Any] = document["models" if defect.technique == "powerloss" else "faults"]
+    shown = [name for name, outcome in outcomes.items() if outcome["violations"]]
     messages = [f"{found['kind']}: {found['message']}" for found in document["violations"]]
     expected = set(shown) == defect.shows
     if not expected:
         messages.insert(0, f"expected under {', '.join(sorted(defect.shows))}")
     return Hunt(
         id=defect.id,
-        technique="powerloss",
+        technique=defect.technique,
         found=expected,
         seconds=round(seconds, 2),
-        events=sum(model["explored"] for model in document["models"].values()),
-        models=shown,
+        events=sum(of.get("explored", of.get("fired", 0)) for of in outcomes.values()),
+        shown=shown,
         message="; ".join(messages)[:_WORDS],
     )
 
@@ -89,11 +91,12 @@ def hunt_all(defects: Sequence[PlantedDefect], seed: int) -> Result:
 
 def _explore(defect: PlantedDefect, root: Path, seed: int) -> dict[str, Any]:
     result = root / "result.json"
-    arguments = [
-        "powerloss", defect.target, "--model", ",".join(LOOKED_UNDER), "--first", "--jobs", "1",
-        "--states", str(_STATES), "--seed", str(seed), "--findings", str(root / "findings"),
-        "--json", str(result),
-    ]  # fmt: skip
+    arguments = [defect.technique, defect.target, "--json", str(result)]
+    if defect.technique == "powerloss":
+        arguments += [
+            "--model", ",".join(LOOKED_UNDER), "--first", "--jobs", "1", "--states", str(_STATES),
+            "--seed", str(seed), "--findings", str(root / "findings"),
+        ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "durability", *arguments],
         cwd=root,
@@ -104,7 +107,7 @@ def _explore(defect: PlantedDefect, root: Path, seed: int) -> dict[str, Any]:
         check=False,
     )
     document: dict[str, Any] = json.loads(result.read_bytes()) if result.exists() else {}
-    if "models" not in document:
+    if not {"models", "faults"} & document.keys():
         words = "; ".join(document.get("reasons", [])) or done.stderr.strip()
         raise InconclusiveError(f"{defect.id}: the edited node cannot be explored: {words}")
     return document

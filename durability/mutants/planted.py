@@ -1,10 +1,10 @@
 """The documented defects that a crash shows, as edits of the node.
 
-`id` is that of the catalogue of defects. `shows` are the models under which it is seen, of those
-that it is looked for under; it is not to be seen under any other.
+`id` is that of the catalogue of defects. `shows` are the models under which power cuts show it, of
+those that it is looked for under, or the faults of a disk that do; no other is to show it.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,7 +14,10 @@ _POWER: Final = _EVERY - {"prefix"}
 
 
 class PlantedDefect(msgspec.Struct, frozen=True):
-    """One defect: in the file `path`, `old`, which occurs there once, becomes `new`."""
+    """One defect: in the file `path`, `old`, which occurs there once, becomes `new`.
+
+    `technique` is the command that looks for it, with `target`.
+    """
 
     id: str
     what: str
@@ -23,6 +26,7 @@ class PlantedDefect(msgspec.Struct, frozen=True):
     path: str
     old: str
     new: str
+    technique: Literal["powerloss", "disk"] = "powerloss"
 
 
 PLANTED: Final = (
@@ -61,6 +65,20 @@ PLANTED: Final = (
         "raft/segment.py",
         "    if crc32c(view[offset + _CRC.size : end], seed) != crc:\n",
         "    if crc == 0:\n",
+    ),
+    PlantedDefect(
+        "D16",
+        "a write that failed counts as done",
+        "reference",
+        frozenset({"write-eio", "write-enospc", "disk-full"}),
+        "raft/log.py",
+        "        file.append(data)\n        self._file_bytes += len(data)\n",
+        "        try:\n"
+        "            file.append(data)\n"
+        "        except Exception:\n"
+        "            pass\n"
+        "        self._file_bytes += len(data)\n",
+        "disk",
     ),
     PlantedDefect(
         "D20",
@@ -163,5 +181,19 @@ PLANTED: Final = (
         "raft/recovery.py",
         "    if not _agrees(survey, base):\n",
         "    if survey is None:\n",
+    ),
+    PlantedDefect(
+        "D43",
+        "a sync that failed is tried again, and believed",
+        "reference",
+        frozenset({"sync-eio-kept", "sync-eio-reverted"}),
+        "raft/log.py",
+        "            self._file.sync_data()\n            self._durable_index = self.last_index\n",
+        "            try:\n"
+        "                self._file.sync_data()\n"
+        "            except Exception:\n"
+        "                self._file.sync_data()\n"
+        "            self._durable_index = self.last_index\n",
+        "disk",
     ),
 )
