@@ -138,6 +138,7 @@ def check(workload: Workload, recover: Recover, **options: Unpack[Options]) -> C
                     models=models,
                     states=options.get("states", STATES),
                     explicit="states" in options,
+                    at_first=True,
                     budget_s=left_s,
                 )
                 results.append(power_loss(target, plan, scope, lambda _: None))
