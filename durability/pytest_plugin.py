@@ -7,12 +7,13 @@ It fails with the lost operations, the broken acknowledgement and the file that 
 `durability.check` returns what was found instead. `--durability-budget SECONDS` bounds each.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durability.checking import Checked, check
-from durability.targets.functions import Recover, Workload
+if TYPE_CHECKING:
+    from durability.checking import Checked
+    from durability.targets.functions import Recover, Workload
 
 _BUDGET = "--durability-budget"
 
@@ -23,13 +24,16 @@ class Durability:
     def __init__(self, budget_s: float | None) -> None:
         self._budget_s = budget_s
 
-    def __call__(self, workload: Workload, recover: Recover, **options: Any) -> None:
+    def __call__(self, workload: "Workload", recover: "Recover", **options: Any) -> None:
         """Check a store; fail the test unless it holds. `options` are those of `check`."""
         __tracebackhide__ = True
         self.check(workload, recover, **options).raise_for_violations()
 
-    def check(self, workload: Workload, recover: Recover, **options: Any) -> Checked:
+    def check(self, workload: "Workload", recover: "Recover", **options: Any) -> "Checked":
         """Check a store and return what was found."""
+        # pytest loads this module in every run of every project: it must cost nothing there.
+        from durability import check  # noqa: PLC0415 - as said
+
         return check(workload, recover, **{"budget_s": self._budget_s, **options})
 
 
