@@ -32,7 +32,7 @@ class Durability:
     def check(self, workload: "Workload", recover: "Recover", **options: Any) -> "Checked":
         """Check a store and return what was found."""
         # pytest loads this module in every run of every project: it must cost nothing there.
-        from durability import check  # noqa: PLC0415 - as said
+        from durability.checking import check  # noqa: PLC0415 - as said
 
         return check(workload, recover, **{"budget_s": self._budget_s, **options})
 
