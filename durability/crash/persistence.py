@@ -15,10 +15,10 @@ from durability.crash.operations import (
     Operation,
     Shrink,
 )
-from durability.crash.splitting import Splitter
+from durability.crash.splitting import Splitter, leave_order
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced
-from durability.trace.records import AnyRecord, Write
+from durability.trace.records import AnyRecord, Sync, Write
 
 
 class Persistence:
@@ -64,17 +64,28 @@ class Persistence:
         if wanted:
             yield
             self._settle(self._closure(wanted))
-            if self.model.names is NameOrder.LOG_TREE and isinstance(record, Write):
-                self._enter_log_tree(record.file)
+            if self.model.names is NameOrder.LOG_TREE:
+                self._enter_log_tree(record)
 
-    def _enter_log_tree(self, file: int) -> None:
-        """Let the rest of a file be durable without what the log has before it.
+    def _enter_log_tree(self, record: AnyRecord) -> None:
+        """Let what a log tree holds now be durable without what the log has before it.
 
-        A log tree takes all that is on disk of a file, though a write waits for its own bytes only.
+        It takes all that is on disk of a file, though a write waits for its own bytes only. And of
+        a file with several names it takes the directories, with some of what is new in them.
         """
+        file = record.file if isinstance(record, Sync | Write) else None
+        if file is None:
+            return
+        directories = self._splitter.directories_of(file)
         for operation in self.pending:
             if isinstance(operation, FileOperation) and operation.file == file:
                 operation.after = None
+            elif (
+                isinstance(operation, Names)
+                and len(directories) > 1
+                and any(map(operation.touches, directories))
+            ):
+                leave_order(operation)
 
     def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
         """Return operations with all that becomes durable with them, in order."""

@@ -6,7 +6,7 @@ explained in `docs/persistence-models.md`.
 """
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -100,7 +100,7 @@ class Splitter:
         self._model = model
         self._files: defaultdict[int, _File] = defaultdict(_File)
         self._slots: dict[Slot, Operation] = {}
-        self._links: Counter[int] = Counter()
+        self._links: defaultdict[int, set[Slot]] = defaultdict(set)
         self._new: dict[int, Names] = {}
         self._head: Operation | None = None
         self._log_tree: set[int] = set()
@@ -143,7 +143,11 @@ class Splitter:
 
     def is_named(self, node: int) -> bool:
         """Tell whether a node has a name."""
-        return self._links[node] > 0
+        return bool(self._links[node])
+
+    def directories_of(self, node: int) -> set[int]:
+        """Return the directories in which a node has a name."""
+        return {directory for directory, _ in self._links[node]}
 
     @property
     def head(self) -> list[Operation]:
@@ -173,7 +177,8 @@ class Splitter:
             if self._model.stale_blocks and not in_place:
                 stale = Stale.behind(operation)
                 self._place(view, stale)
-                self._log(stale, joins=False)
+                if not has_block:
+                    self._log(stale, joins=False)
                 operation.needs.append(stale)
                 yield stale
             self._place(view, operation)
@@ -388,7 +393,7 @@ class Splitter:
             return False
         named = self._slots.get(slot)
         in_log_only = named is not None and named.durable
-        return self._links[replaced] > 1 or (in_log_only and moved not in self._log_tree)
+        return len(self._links[replaced]) > 1 or (in_log_only and moved not in self._log_tree)
 
     def _is_done_in_steps(self, record: Rename, *nodes: int | None) -> bool:
         if self._model.names is NameOrder.LOG_TREE and record.exchange:
@@ -427,11 +432,15 @@ class Splitter:
         for slot, _ in changes:
             _need(operation, self._slots.get(slot))
             self._slots[slot] = operation
-        self._links.subtract(node for node in before if node is not None)
-        self._links.update(node for node in after if node is not None)
+        for (slot, _), node in zip(changes, before, strict=True):
+            if node is not None:
+                self._links[node].discard(slot)
+        for slot, node in changes:
+            if node is not None:
+                self._links[node].add(slot)
         self._log(operation, joins=True)
         if self._changes_log_tree(operation, before):
-            _leave_order(operation)
+            leave_order(operation)
         self.names.apply(operation)
         return operation
 
@@ -457,12 +466,14 @@ class Splitter:
 
     def _sync_all(self, _record: SyncAll) -> Iterator[Operation]:
         self._log_tree.clear()
+        self._new.clear()
         self._slots.clear()
         return iter(())
 
     def _enter_log_tree(self, node: int, path: bytes) -> None:
         if self._model.names is NameOrder.LOG_TREE:
             self._log_tree.add(node)
+            self._log_tree |= self._new.keys() & set(self.names.entries(node).values())
             if path:
                 self._log_tree.add(self.locate(path)[0])
 
@@ -476,11 +487,11 @@ class Splitter:
             self._head = operation
 
 
-def _leave_order(operation: Operation) -> None:
+def leave_order(operation: Operation) -> None:
     """Let a change of names be durable without what the log has before it."""
     operation.after = None
     for needed in operation.needs:
-        _leave_order(needed)
+        leave_order(needed)
 
 
 def _need(operation: Operation, needed: Operation | None) -> None:

@@ -1,6 +1,6 @@
 """Names and contents as they stand on a disk, changed by one micro-operation after another."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from durability.crash.operations import ROOT, Data, Grow, Names, Operation, Shift, Shrink, Slot
@@ -75,7 +75,11 @@ class Directories:
 
     def get(self, slot: Slot) -> int | None:
         """Return what a name stands for."""
-        return self._entries.get(slot[0], _NOTHING).get(slot[1])
+        return self.entries(slot[0]).get(slot[1])
+
+    def entries(self, directory: int) -> Mapping[bytes, int]:
+        """Return what stands in a directory."""
+        return self._entries.get(directory, _NOTHING)
 
     def apply(self, operation: Names) -> None:
         """Make one operation's change."""
@@ -92,14 +96,10 @@ class Directories:
         while waiting:
             prefix, directory, above = waiting.pop()
             inside = above | {directory}
-            for name, node in self._entries.get(directory, _NOTHING).items():
+            for name, node in self.entries(directory).items():
                 yield prefix + name, node
                 if node < ROOT and node not in inside:
                     waiting.append((prefix + name + b"/", node, inside))
-
-    def paths_of(self, node: int) -> Iterable[bytes]:
-        """Return the paths of a node."""
-        return (path for path, found in self.walk() if found == node)
 
 
 def _permit(size: int) -> None:

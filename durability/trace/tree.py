@@ -152,7 +152,7 @@ class Tree:
     def differences(self, root: bytes) -> list[str]:
         """Return in words where the disk below `root` is not this tree; nothing where it is."""
         found: list[str] = []
-        files, links, directories = _names(root)
+        files, links, directories = names_below(root)
         for kind, ours, theirs in (
             ("directory", self.directories, directories),
             ("file", self.files.keys(), files),
@@ -208,7 +208,7 @@ def _taken(names: dict[bytes, Value], path: bytes) -> dict[bytes, Value]:
 
 def initial_records(root: bytes, number: Callable[[os.stat_result], int]) -> list[AnyRecord]:
     """Return records that build what is below `root` now; `number` names each file's inode."""
-    files, links, directories = _names(root)
+    files, links, directories = names_below(root)
     found: list[AnyRecord] = [MakeDirectory(_INITIAL_THREAD, path) for path in sorted(directories)]
     for path in sorted(files):
         with open(os.path.join(root, path), "rb") as source:
@@ -221,7 +221,7 @@ def initial_records(root: bytes, number: Callable[[os.stat_result], int]) -> lis
     return found
 
 
-def _names(root: bytes) -> tuple[set[bytes], dict[bytes, bytes], set[bytes]]:
+def names_below(root: bytes) -> tuple[set[bytes], dict[bytes, bytes], set[bytes]]:
     """Return the files, symbolic links and directories below a root, by relative path."""
     files: set[bytes] = set()
     links: dict[bytes, bytes] = {}

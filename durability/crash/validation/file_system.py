@@ -53,11 +53,12 @@ def unavailable(kind: Kind) -> str | None:
 
 
 class LoopFileSystem:
-    """A mounted file system at `root`; a context manager."""
+    """A mounted file system; a context manager. `root` is a directory in it, empty at first."""
 
     def __init__(self, kind: Kind, options: str, directory: str) -> None:
         """Prepare to work below an existing directory, over which a tmpfs is mounted."""
-        self.root = os.path.join(directory, "root")
+        self._mounted = os.path.join(directory, "mounted")
+        self.root = os.path.join(self._mounted, "root")
         self._kind = kind
         self._options = f"loop,{options}" if options else "loop"
         self._directory = directory
@@ -65,12 +66,13 @@ class LoopFileSystem:
 
     def __enter__(self) -> Self:
         _run("mount", "-t", "tmpfs", "tmpfs", self._directory)
-        os.mkdir(self.root)
+        os.mkdir(self._mounted)
         making = _MAKING[self._kind]
         with open(self._image, "xb") as image:
             image.truncate(making.image_bytes)
         _run(*making.command, self._image)
         self._mount()
+        self._begin()
         return self
 
     def __exit__(
@@ -79,26 +81,59 @@ class LoopFileSystem:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        _run("umount", self.root)
+        _run("umount", self._mounted)
         _run("umount", self._directory)
 
     def cut_power(self) -> None:
         """Keep what is on the device, and no more; files may still be open."""
-        if self._kind == "btrfs":
+        if self.is_copied:
             # It has no such call. What is in its image now is what a power cut would leave.
             _run("cp", "--sparse=always", self._image, f"{self._image}.cut")
         else:
-            kernel.cut_power(self.root)
+            kernel.cut_power(self._mounted)
 
     def recover(self) -> None:
         """Mount what a power cut has left; files are closed by now."""
-        _run("umount", self.root)
-        if self._kind == "btrfs":
+        _run("umount", self._mounted)
+        if self.is_copied:
             os.replace(f"{self._image}.cut", self._image)
         self._mount()
 
+    def clear(self) -> None:
+        """Empty the root, durably."""
+        shutil.rmtree(self.root)
+        self._begin()
+
+    def _begin(self) -> None:
+        os.mkdir(self.root)
+        descriptor = os.open(self.root, os.O_RDONLY)
+        try:
+            kernel.sync_file_system(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def commit(self) -> None:
+        """Have the file system commit its log, as it does of its own accord from time to time."""
+        if self._kind == "btrfs":
+            kernel.commit_btrfs(self._mounted)
+            return
+        # A sync of what lies outside of the root commits all that was logged before.
+        descriptor = os.open(
+            os.path.join(self._mounted, "aside"), os.O_CREAT | os.O_WRONLY | os.O_APPEND
+        )
+        try:
+            os.write(descriptor, b"x")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether a cut copies the image, which nothing may write to meanwhile."""
+        return self._kind == "btrfs"
+
     def _mount(self) -> None:
-        _run("mount", "-t", self._kind, "-o", self._options, self._image, self.root)
+        _run("mount", "-t", self._kind, "-o", self._options, self._image, self._mounted)
 
 
 def _run(*command: str) -> None:

@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from durability.crash.validation import kernel
+from durability.crash.validation.file_system import LoopFileSystem
+from durability.crash.validation.script import Commit, Step, WriteBack
 from durability.trace import system
 from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import (
     Allocate,
-    AnyRecord,
     Link,
     MakeDirectory,
     Open,
@@ -27,13 +28,17 @@ from durability.trace.records import (
 
 _RENAME_EXCHANGE: Final = 2
 _FOLLOW: Final = 0x400
+_PAGES_MAX: Final = 4
+_COMMITTED_SHARE: Final = 0.2
+_WAITED_SHARE: Final = 0.7
 
 
 class Performance:
     """Performs records on a real file system; a context manager that closes its descriptors."""
 
-    def __init__(self, root: str) -> None:
-        self._root = os.fsencode(root)
+    def __init__(self, file_system: LoopFileSystem) -> None:
+        self._file_system = file_system
+        self._root = os.fsencode(file_system.root)
         self._descriptors: dict[int, int] = {}
 
     def __enter__(self) -> Self:
@@ -48,18 +53,27 @@ class Performance:
         for descriptor in self._descriptors.values():
             os.close(descriptor)
 
-    def write_back_some(self, chance: random.Random) -> None:
-        """Have the kernel write a few pages of some file early, and perhaps wait for it."""
-        if not self._descriptors:
-            return
-        descriptor = chance.choice(list(self._descriptors.values()))
-        offset = chance.randrange(4) * PAGE_BYTES
-        length = chance.choice((1, 1, 2, 4)) * PAGE_BYTES
-        kernel.write_back(descriptor, offset, length, wait=chance.random() < 0.7)
+    def perform_on_its_own(self, chance: random.Random) -> None:
+        """Do what a kernel does of its own accord: write some pages, or commit the log."""
+        if chance.random() < _COMMITTED_SHARE:
+            self._file_system.commit()
+        elif self._descriptors:
+            file = chance.choice(list(self._descriptors))
+            offset = chance.randrange(_PAGES_MAX) * PAGE_BYTES
+            length = chance.randint(1, _PAGES_MAX) * PAGE_BYTES
+            self._write_back(file, offset, length, wait=chance.random() < _WAITED_SHARE)
 
-    def perform(self, record: AnyRecord) -> None:
-        """Perform one record. Raises OSError."""
+    def _write_back(self, file: int, offset: int, length: int, *, wait: bool) -> None:
+        wait = wait or self._file_system.is_copied
+        kernel.write_back(self._descriptors[file], offset, length, wait=wait)
+
+    def perform(self, record: Step) -> None:
+        """Perform one step. Raises OSError."""
         match record:
+            case WriteBack():
+                self._write_back(record.file, record.offset, record.length, wait=True)
+            case Commit():
+                self._file_system.commit()
             case Open():
                 self._open(record)
             case Write():
@@ -101,7 +115,7 @@ class Performance:
         finally:
             os.close(descriptor)
 
-    def _change_names(self, record: AnyRecord) -> None:
+    def _change_names(self, record: Step) -> None:
         match record:
             case Rename():
                 flags = _RENAME_EXCHANGE if record.exchange else 0

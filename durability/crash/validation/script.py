@@ -32,7 +32,11 @@ class WriteBack(msgspec.Struct, frozen=True):
     length: int
 
 
-Step = AnyRecord | WriteBack
+class Commit(msgspec.Struct, frozen=True):
+    """The file system commits its log, or ends its transaction, of its own accord."""
+
+
+Step = AnyRecord | WriteBack | Commit
 
 
 class Script:
@@ -45,7 +49,7 @@ class Script:
 
     def trace(self) -> Trace:
         """Return what a trace of it would hold."""
-        return Trace([], [step for step in self.steps if not isinstance(step, WriteBack)])
+        return Trace([], [step for step in self.steps if not isinstance(step, WriteBack | Commit)])
 
     def create(self, path: bytes, content: bytes = b"") -> int:
         """Create a file, unsynced; return its number."""
@@ -116,6 +120,10 @@ class Script:
     def acknowledge(self, line: bytes = b"done\n") -> Self:
         """Promise something."""
         return self.add(Output(line))
+
+    def commit(self) -> Self:
+        """Let the file system commit its log of its own accord."""
+        return self.add(Commit())
 
     def add(self, step: Step) -> Self:
         """Add any step."""

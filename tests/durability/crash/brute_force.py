@@ -171,7 +171,7 @@ class BruteForce:
         op = Op("data", file, offset, data, needs=before)
         if self.model in STALE and not in_place:
             stale = Op("data", file, offset, b"\xa5" * len(data), needs=set(before))
-            op.needs |= {self.add(stale, waits=True, orders=False)}
+            op.needs |= {self.add(stale, waits=known is None, orders=False)}
         if self.model in IN_ORDER and end > old_size:
             op.size = end
         in_order = self.model == "ext4-datajournal"

@@ -1,0 +1,142 @@
+"""A model against its file system: cut after cut, none of which the model may fail to explain.
+
+Half of the runs are random, half those of the axioms in turn. After any step the kernel is made to
+do what it may do at any time: write some pages early, or commit its log.
+"""
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from durability.crash.content import Content
+from durability.crash.models import Model
+from durability.crash.plan import Plan
+from durability.crash.validation.axioms import AXIOMS
+from durability.crash.validation.file_system import Kind, LoopFileSystem
+from durability.crash.validation.performance import Performance
+from durability.crash.validation.script import Commit, Step, WriteBack
+from durability.crash.validation.workload import Workload
+from durability.trace.records import AnyRecord, Output, shown
+from durability.trace.trace import Trace
+from durability.trace.tree import names_below
+
+FILE_SYSTEMS: Final[dict[str, tuple[Kind, str]]] = {
+    "ext4-ordered": ("ext4", ""),
+    "ext4-dioread_lock": ("ext4", "dioread_lock"),
+    "ext4-noauto-da-alloc": ("ext4", "noauto_da_alloc"),
+    "ext4-writeback": ("ext4", "data=writeback"),
+    "ext4-datajournal": ("ext4", "data=journal"),
+    "xfs": ("xfs", ""),
+    "btrfs": ("btrfs", ""),
+}
+"""The models that a kernel can judge, with the mount options that they are about."""
+
+_STEPS_MIN: Final = 3
+_STEPS_MAX: Final = 14
+_CUTS_A_FILE_SYSTEM: Final = 100
+_DISTURBED_SHARE: Final = 0.4
+_PROMISE: Final = b"end\n"
+
+
+class Unexplained(msgspec.Struct, frozen=True):
+    """A state that a model does not permit, found after the power was cut at the end of a run."""
+
+    seed: str
+    records: list[str]
+    found: list[str]
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What the cuts of one file system said of its model.
+
+    `shown` counts for each axiom how often its harm was found; `missing` are those that the model
+    permits and that were never found.
+    """
+
+    model: str
+    cuts: int
+    shown: dict[str, int]
+    unexplained: list[Unexplained]
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of the axioms whose harm the model permits and no cut has shown."""
+        permitted = (axiom.name for axiom in AXIOMS if self.model in axiom.shown_by)
+        return [name for name in permitted if not self.shown.get(name)]
+
+
+def judge(model: str, cuts: int, seed: int, directory: str) -> Judgement:
+    """Cut the power so often, on file systems mounted below an existing directory."""
+    kind, options = FILE_SYSTEMS[model]
+    shown: Counter[str] = Counter()
+    unexplained: list[Unexplained] = []
+    for first in range(0, cuts, _CUTS_A_FILE_SYSTEM):
+        with LoopFileSystem(kind, options, directory) as file_system:
+            for number in range(first, min(cuts, first + _CUTS_A_FILE_SYSTEM)):
+                cut = _Cut(file_system, f"{seed}/{number}")
+                if number % 2:
+                    trace, content = cut.of(Workload(cut.chance).records(cut.steps))
+                else:
+                    axiom = AXIOMS[number // 2 % len(AXIOMS)]
+                    trace, content = cut.of(iter(axiom.script().steps), calm=True)
+                    shown[axiom.name] += axiom.is_shown(content)
+                plan = Plan(Model.named(model), trace)
+                if plan.explain(content, len(_PROMISE)) is None:
+                    records = [str(record) for record in trace.records]
+                    unexplained.append(Unexplained(cut.seed, records, _told(content)))
+                file_system.clear()
+    return Judgement(model, cuts, dict(shown), unexplained)
+
+
+class _Cut:
+    """One run on a file system, and what a power cut at its end leaves there."""
+
+    def __init__(self, file_system: LoopFileSystem, seed: str) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.steps = self.chance.randint(_STEPS_MIN, _STEPS_MAX)
+        self._file_system = file_system
+
+    def of(self, steps: Iterator[Step], *, calm: bool = False) -> tuple[Trace, Content]:
+        """Perform steps, cut the power, and recover. A `calm` kernel acts at the end only."""
+        records: list[AnyRecord] = []
+        with Performance(self._file_system) as performance:
+            for step in steps:
+                try:
+                    performance.perform(step)
+                except OSError:
+                    break  # not every file system has every mode of fallocate(2)
+                if not isinstance(step, WriteBack | Commit):
+                    records.append(step)
+                if not calm and self.chance.random() < _DISTURBED_SHARE:
+                    performance.perform_on_its_own(self.chance)
+            if calm and self.chance.random() < _DISTURBED_SHARE:
+                performance.perform_on_its_own(self.chance)
+            self._file_system.cut_power()
+        self._file_system.recover()
+        return Trace([], [*records, Output(_PROMISE)]), _found(os.fsencode(self._file_system.root))
+
+
+def _found(root: bytes) -> Content:
+    files, links, directories = names_below(root)
+    contents = {}
+    for path in files:
+        with open(os.path.join(root, path), "rb") as file:
+            contents[path] = file.read()
+    return Content(contents, links, frozenset(directories))
+
+
+def _told(content: Content) -> list[str]:
+    """Say what is there: of each file the runs of equal bytes."""
+    files = [
+        f"{shown(path)}: "
+        + " ".join(f"{len(list(run))} x {byte:#04x}" for byte, run in groupby(data))
+        for path, data in sorted(content.files.items())
+    ]
+    links = [f"{shown(path)} -> {shown(target)}" for path, target in sorted(content.links.items())]
+    return [*files, *links, *(f"{shown(path)}/" for path in sorted(content.directories))]
