@@ -47,7 +47,7 @@ def _measured(name: str, states: int, jobs: int) -> dict[str, object]:
         )
         scope = LossScope(models=DEFAULT_MODELS, states=states, jobs=jobs)
         result = power_loss(catalogue.find(name), plan, scope, lambda _: None)
-    keys = ("states", "states_per_second")
+    keys = ("explored", "states_per_second")
     return {"verdict": result.verdict, **{key: result.figures[key] for key in keys}}
 
 

@@ -61,15 +61,12 @@ class LossStates:
         stride = self._stride()
         yield from self._pass(Moment.forgotten, lambda number: number % stride == 0)
         yield from self._pass(Moment.single)
+        self._spent.clear()  # of few sets none was new, but of the many others some may be
         while self._limit is not None and self.drawn < self._limit:
             before = self.drawn
             yield from self._pass(self._several, lambda number: number not in self._spent)
             if self.drawn == before:
                 return
-
-    def _several(self, moment: Moment) -> Iterator[int]:
-        for _ in range(_DRAWN_TOGETHER):
-            yield from moment.drawn(self._chance)
 
     def _stride(self) -> int:
         """Return which moments to look at first, so that a low limit reaches the end of the run."""
@@ -78,23 +75,31 @@ class LossStates:
         moments = sum(1 for _ in self._plan.moments())
         return max(1, moments * _FORGOTTEN // self._limit)
 
+    def _several(self, moment: Moment) -> Iterator[int]:
+        for _ in range(_DRAWN_TOGETHER):
+            yield from moment.drawn(self._chance)
+
     def _pass(
         self,
         sets: Callable[[Moment], Iterator[int]],
         wanted: Callable[[int], bool] = lambda _: True,
     ) -> Iterator[Draw]:
-        """Yield what is new among these sets of the moments wanted."""
+        """Yield what is new among these sets of the moments wanted; note where nothing is."""
         for number, moment in enumerate(self._plan.moments()):
+            if not wanted(number):
+                continue
             before = self.drawn
-            for kept in sets(moment) if wanted(number) else ():
+            for kept in sets(moment):
                 if self._limit is not None and self.drawn >= self._limit:
                     return
                 state = moment.acknowledged_bytes, moment.digest(kept)
                 if state not in self._seen:
                     self._seen.add(state)
                     yield Draw(number, kept)
-            if self.drawn == before and sets == self._several:
+            if self.drawn == before:
                 self._spent.add(number)
+            else:
+                self._spent.discard(number)
 
 
 class LossWalk:

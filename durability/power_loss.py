@@ -214,7 +214,7 @@ class _Exploration:
             "operations": len(self._trace.records),
             "acks": sum(speech.acknowledged.search(line) is not None for line in lines),
             "models": {name: self._figures_of(name) for name in self._states},
-            "states": explored,
+            "explored": explored,
             "promised": self._promised,
             "states_per_second": round(explored / self._exploring_s) if explored else 0,
             "untraceable": self._trace.untraceable(),

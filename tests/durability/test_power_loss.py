@@ -30,7 +30,7 @@ def explored(target: Target, tmp_path: Path, *models: str, states: int = 300) ->
     )
     seen: list[Explored] = []
     result = power_loss(target, plan, LossScope(models=models, states=states), seen.append)
-    assert sum(one.states for one in seen) == result.figures["states"]
+    assert sum(one.states for one in seen) == result.figures["explored"]
     return result
 
 
