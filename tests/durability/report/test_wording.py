@@ -45,6 +45,12 @@ def test_a_guarantee_that_is_broken_twice_is_one_guarantee() -> None:
     assert conclusion(result) == "VIOLATION: 2 guarantees were broken (lost, recovery-failed)."
 
 
+CUTS = (
+    "12 states that a power cut may leave of one run (xfs) were recovered, every acknowledged item"
+    " was there in each"
+)
+
+
 @pytest.mark.parametrize(
     ("command", "of", "sentence"),
     [
@@ -56,8 +62,7 @@ def test_a_guarantee_that_is_broken_twice_is_one_guarantee() -> None:
         (
             "powerloss",
             {"explored": 12, "models": {"xfs": {}}},
-            "12 states that a power cut may leave of one run (xfs) were recovered, every"
-            + " acknowledged item was there in each",
+            CUTS,
         ),
         ("lint", {"acks": 2}, "2 acknowledgements, all of them waited"),
         (
