@@ -57,7 +57,7 @@ class _Search:
         free = self._moment.of_file(file) & allowed
         for sized in self._sized(file, len(seen), kept, free):
             found = sized
-            for part in self._parts(free & ~sized):
+            for part in self._parts(self._possible(free & ~sized, sized)):
                 matching = self._matching(file, seen, sized, part)
                 if matching is None:
                     break
@@ -78,6 +78,12 @@ class _Search:
                 if len(moment.file(file, sized)) == size:
                     yield sized
 
+    def _possible(self, free: int, sized: int) -> int:
+        """Leave out what needs a truncation or a shift that is not there."""
+        moment = self._moment
+        absent = _of(moment, moment.everything() & ~sized, Shrink, Shift)
+        return sum(1 << at for at in bits(free) if not moment.with_needed(1 << at) & absent)
+
     def _parts(self, free: int) -> Iterator[int]:
         """Divide data into parts that neither depend on each other nor overlap."""
         moment = self._moment
@@ -86,7 +92,7 @@ class _Search:
             operation = moment.pending[at]
             assert isinstance(operation, Data)
             start, end, mask = operation.offset, operation.end, 1 << at
-            needed = moment.with_needed(mask)
+            needed = moment.with_needed(mask) & free
             apart = []
             for part in parts:
                 if part[2] & needed or (part[0] < end and start < part[1]):

@@ -15,7 +15,7 @@ from durability.crash.operations import (
     Operation,
     Shrink,
 )
-from durability.crash.splitting import Splitter, leave_order
+from durability.crash.splitting import SYNCHRONOUS, Splitter, leave_order
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced
 from durability.trace.records import AnyRecord, Sync, Write
@@ -64,27 +64,26 @@ class Persistence:
         if wanted:
             yield
             self._settle(self._closure(wanted))
-            if self.model.names is NameOrder.LOG_TREE:
-                self._enter_log_tree(record)
+        if self.model.names is NameOrder.LOG_TREE:
+            self._enter_log_tree(record)
 
     def _enter_log_tree(self, record: AnyRecord) -> None:
-        """Let what a log tree holds now be durable without what the log has before it.
+        """Let what a log tree may hold now be durable without what the log has before it.
 
-        It takes all that is on disk of a file, though a write waits for its own bytes only. And of
-        a file with several names it takes the directories, with some of what is new in them.
+        It takes all that is on disk of a file, though a write waits for its own bytes only, and
+        with a file directories that lead to it, with some of what is new in them.
         """
-        file = record.file if isinstance(record, Sync | Write) else None
-        if file is None:
-            return
-        directories = self._splitter.directories_of(file)
+        match record:
+            case Sync(file=int(file)):
+                pass
+            case Write(file=file, flags=flags) if flags & SYNCHRONOUS:
+                pass
+            case _:
+                return
         for operation in self.pending:
             if isinstance(operation, FileOperation) and operation.file == file:
                 operation.after = None
-            elif (
-                isinstance(operation, Names)
-                and len(directories) > 1
-                and any(map(operation.touches, directories))
-            ):
+            elif isinstance(operation, Names):
                 leave_order(operation)
 
     def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:

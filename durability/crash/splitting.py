@@ -145,10 +145,6 @@ class Splitter:
         """Tell whether a node has a name."""
         return bool(self._links[node])
 
-    def directories_of(self, node: int) -> set[int]:
-        """Return the directories in which a node has a name."""
-        return {directory for directory, _ in self._links[node]}
-
     @property
     def head(self) -> list[Operation]:
         """The last operation in the log."""
@@ -195,6 +191,21 @@ class Splitter:
         size = min(max(end, view.size), (page + 1) * PAGE_BYTES)
         if end > view.size or view.may_end_before(size):
             yield self._grow(file, path, size, wrote, at_once=in_place)
+            yield from self._grow_by_others(file, path, wrote)
+
+    def _grow_by_others(
+        self, file: int, path: bytes, wrote: list[Operation]
+    ) -> Iterator[Operation]:
+        """Yield the growth to the same size that comes with data written before.
+
+        Whatever data of a file btrfs finishes writing, it then takes the size as it is by now.
+        """
+        view = self._files[file]
+        if self._model.copy_on_write:
+            earlier = (one for one in view.units.values() if not one.durable and one not in wrote)
+            first = min(earlier, key=lambda one: one.record, default=None)
+            if first is not None:
+                yield self._grow(file, path, view.size, [first], at_once=False)
 
     def _fill_last_page(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
         """Yield the growth that the last page brings once the file goes on behind it."""
@@ -246,7 +257,7 @@ class Splitter:
             operation.needs += wrote
             at_once = at_once and not wrote
         elif growth is Growth.AFTER_BLOCK and not at_once:
-            operation.needs += view.blocks[(size - 1) // PAGE_BYTES]
+            operation.needs += view.blocks.get((size - 1) // PAGE_BYTES, [])
         self._log(operation, joins=at_once)
         view.size = max(view.size, size)
         view.growths.append(operation)
@@ -294,12 +305,20 @@ class Splitter:
             yield self._shift(record, view)
             return
         if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
-            for start, until in pages(record.offset, min(end, view.size) - record.offset):
-                zeros = bytes(until - start)
-                yield from self._write_page(record.file, record.path, start, zeros)
-                view.blocks.pop(start // PAGE_BYTES, None)
+            yield from self._zero(record, min(end, view.size))
         if not record.mode & _KEEP_SIZE and end > view.size:
             yield self._grow(record.file, record.path, end, [], at_once=True)
+
+    def _zero(self, record: Allocate, end: int) -> Iterator[Operation]:
+        view = self._files[record.file]
+        for start, until in pages(record.offset, end - record.offset):
+            zeros = bytes(until - start)
+            yield from self._write_page(record.file, record.path, start, zeros)
+            if len(zeros) == PAGE_BYTES:
+                view.blocks.pop(start // PAGE_BYTES, None)
+        if view.may_end_before(end):
+            # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch.
+            yield self._grow(record.file, record.path, end, [], at_once=False)
 
     def _shift(self, record: Allocate, view: _File) -> Operation:
         length = -record.length if record.mode & _COLLAPSE_RANGE else record.length

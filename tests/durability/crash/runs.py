@@ -1,6 +1,7 @@
 """Hypothesis strategies for short runs of a program that writes files."""
 
 import random
+from collections.abc import Callable
 
 from hypothesis import strategies as st
 
@@ -9,21 +10,20 @@ from durability.crash.validation.workload import Workload
 from durability.trace.records import AnyRecord, Output
 from durability.trace.trace import Trace
 
-ACTIONS = (
-    "append",
-    "append",
-    "append much",
-    "overwrite",
-    "truncate",
-    "extend",
-    "rename",
-    "unlink",
-    "sync",
-    "sync data",
-    "sync directory",
-    "sync all",
-    "acknowledge",
-)
+CHANGES: dict[str, Callable[[Script, int, bytes], object]] = {
+    "append": lambda script, file, data: script.append(file, data * 100),
+    "append much": lambda script, file, data: script.append(file, data * 4100),
+    "overwrite the beginning": lambda script, file, data: script.write(file, 0, data * 50),
+    "overwrite across pages": lambda script, file, data: script.write(file, 4000, data * 200),
+    "empty": lambda script, file, _: script.truncate(file, 0),
+    "cut": lambda script, file, _: script.truncate(file, 60),
+    "extend": lambda script, file, _: script.truncate(file, 4200),
+    "sync": lambda script, file, _: script.sync(file),
+    "sync data": lambda script, file, _: script.sync(file, data_only=True),
+    "sync directory": lambda script, _file, _data: script.sync_directory(),
+    "sync all": lambda script, _file, _data: script.sync_all(),
+    "acknowledge": lambda script, _file, data: script.acknowledge(data),
+}
 
 
 @st.composite
@@ -31,37 +31,21 @@ def small_runs(draw: st.DrawFn, steps_max: int = 6) -> Script:
     """Draw a few steps on one or two files below the root, for a brute force to look at."""
     script = Script()
     names = {b"a": script.create(b"a")}
-    for number, action in enumerate(draw(st.lists(st.sampled_from(ACTIONS), max_size=steps_max))):
+    for number in range(draw(st.integers(0, steps_max))):
         name = draw(st.sampled_from(sorted(names)))
         other = b"b" if name == b"a" else b"a"
-        file, data = names[name], bytes([ord("A") + number])
-        match action:
-            case "append":
-                script.append(file, data * 100)
-            case "append much":
-                script.append(file, data * 4100)
-            case "overwrite":
-                script.write(file, draw(st.sampled_from((0, 50, 4000))), data * 200)
-            case "truncate":
-                script.truncate(file, draw(st.sampled_from((0, 60, 4096))))
-            case "extend":
-                script.truncate(file, 4200)
-            case "rename":
-                script.rename(name, other)
-                names[other] = names.pop(name)
-            case "unlink" if len(names) > 1:
-                script.unlink(name)
-                del names[name]
-            case "unlink":
-                names[other] = script.create(other, data * 10)
-            case "sync" | "sync data":
-                script.sync(file, data_only=action == "sync data")
-            case "sync directory":
-                script.sync_directory()
-            case "sync all":
-                script.sync_all()
-            case "acknowledge":
-                script.acknowledge(data)
+        data = bytes([ord("A") + number])
+        action = draw(st.sampled_from([*CHANGES, "append", "rename", "rename", "create or unlink"]))
+        if action in CHANGES:
+            CHANGES[action](script, names[name], data)
+        elif action == "rename":
+            script.rename(name, other)
+            names[other] = names.pop(name)
+        elif other in names:
+            script.unlink(other)
+            del names[other]
+        else:
+            names[other] = script.create(other, data * 10)
     return script
 
 
