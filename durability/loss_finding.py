@@ -46,11 +46,13 @@ class Shown:
         self.kind = kind
         self.states: dict[str, int] = {}
         self.first: dict[str, Draw] = {}
+        self.seen: dict[str, Violation] = {}
 
-    def add(self, model: str, draw: Draw) -> None:
+    def add(self, model: str, draw: Draw, violation: Violation) -> None:
         """Take one more state."""
         self.states[model] = self.states.get(model, 0) + 1
         self.first.setdefault(model, draw)
+        self.seen.setdefault(model, violation)
 
     @property
     def model(self) -> Model:
@@ -76,8 +78,8 @@ class LossFinder:
         moment = self._explorer.at(strongest, draw.moment)
         kept = self._smallest(moment, draw.kept, shown.kind)
         state = moment.state(kept)
-        violation = self._violation(moment, kept, shown.kind)
-        assert violation is not None
+        # What is seen once only, as by a recovery near its deadline, is a finding all the same.
+        violation = self._violation(moment, kept, shown.kind) or shown.seen[model.name]
         circumstances = self._circumstances(shown, strongest, state)
         told = LossViolation(
             kind=violation.kind,

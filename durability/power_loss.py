@@ -177,8 +177,8 @@ class _Exploration:
         self._promised += explored.promised
         self._broken[name] += len(explored.broken)
         for broken in explored.broken:
-            for kind in {violation.kind for violation in broken.violations}:
-                self._shown.setdefault(kind, Shown(kind)).add(name, broken.draw)
+            for kind, violation in {found.kind: found for found in broken.violations}.items():
+                self._shown.setdefault(kind, Shown(kind)).add(name, broken.draw, violation)
         self.reasons += [fault for fault in explored.faults if fault not in self.reasons]
         self.notes += [note for note in explored.notes if note not in self.notes]
 

@@ -85,18 +85,24 @@ def test_the_text_tells_what_was_lost_and_how_to_see_it_again(findings: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("recover", "kind"),
+    ("recover", "kind", "timeout_s"),
     [
-        (log_store.hang, "recovery-hung"),
-        (log_store.leave, "recovery-failed"),
-        (log_store.die, "recovery-signalled"),
+        (log_store.hang, "recovery-hung", 1.0),
+        (log_store.leave, "recovery-failed", 60.0),
+        (log_store.die, "recovery-signalled", 60.0),
     ],
 )
 def test_a_recovery_that_does_not_return_is_a_violation_of_its_own_kind(
-    recover: Callable[[str, list[Any]], None], kind: str, findings: str
+    recover: Callable[[str, list[Any]], None], kind: str, timeout_s: float, findings: str
 ) -> None:
     checked = check(
-        log_store.good, recover, models=["xfs"], kills=0, states=8, timeout_s=0.1, findings=findings
+        log_store.good,
+        recover,
+        models=["xfs"],
+        kills=0,
+        states=8,
+        timeout_s=timeout_s,
+        findings=findings,
     )
     assert kinds(checked) == [kind]
 
