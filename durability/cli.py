@@ -25,6 +25,12 @@ from durability.crash_loop import Limits, crash_loop, exact_or_timer
 from durability.doctor import doctor
 from durability.errors import DurabilityError, UnreadableError, UsageError
 from durability.offline import Scope, explore
+from durability.power_loss_commands import (
+    disk_command,
+    lint_command,
+    mutants_command,
+    powerloss,
+)
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.command import CommandGroup, output, reporting
@@ -69,6 +75,12 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
             signal.signal(number, _interrupt)
+
+
+main.add_command(powerloss)
+main.add_command(lint_command)
+main.add_command(disk_command)
+main.add_command(mutants_command)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -213,6 +213,8 @@ class CrashCycle:
                 )
             violated: frozenset[str] = frozenset()
             faults = [text] if (text := incomplete(run)) else []
+            if run.exit_status or run.signal not in {None, signal.SIGKILL}:
+                faults.append(f"without any kill, {target.name} fails: {_words(run)}")
             if run.exit_status is not None:
                 try:
                     judgement = recover_and_judge(target, _Start().then(run), directory)
@@ -315,7 +317,7 @@ class CrashCycle:
                 return run, Cycle(number=0, why=_why_not_landed(run)), []
             judgement = recover_and_judge(self._target, start.then(run), directory, later)
             if judgement.violations:
-                require_room(self._plan.directory)
+                require_room(self._plan.directory, judgement.violations)
         found, unkept = self._found(judgement.violations, order, start, run.trace, later)
         cycle = Cycle(
             number=0,
@@ -502,8 +504,12 @@ def _end(run: Run) -> str:
     """Say how a run ended, as the end of a sentence."""
     if run.timed_out:
         return f" within {run.elapsed_s:.0f} s: give it longer with --measure SECONDS"
+    return f" and ended with {_words(run)}"
+
+
+def _words(run: Run) -> str:
     how = f"status {run.exit_status}" if run.signal is None else f"signal {run.signal}"
-    return f" and ended with {how}: {run.stderr.strip() or 'it printed no error'}"
+    return f"{how}: {run.stderr.strip() or 'it printed no error'}"
 
 
 def _why_not_landed(run: Run) -> str:

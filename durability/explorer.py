@@ -1,39 +1,27 @@
 """Recovering and judging kill states of one trace: what a worker of an exploration does.
 
-Fast where it can be, sure where it must be. States with the same content are recovered once and
-judged against what had been promised in each of them: of two moments the later one has promised
-more, but the earlier one has announced less, so neither can stand for both.
-
-Where recovery is a function of ours, a batch of states is recovered in one forked process. It
-vouches for all of its states or for none: whatever goes wrong in it - a violation, an exception, a
-hang, a crash, something left behind - every state of the batch is recovered again in a process of
-its own, as after a real kill, and only that is believed. Programs always take that way.
+States with the same content are recovered once and judged against what had been promised in each of
+them: of two moments the later one has promised more, but the earlier one has announced less, so
+neither can stand for both.
 """
 
-import copy
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Sequence
+from itertools import accumulate
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from durability.audit.judgement import Judgement, audit_before, judge
-from durability.audit.promises import Heard, Promises
-from durability.batch import vouch, vouched
-from durability.campaign.places import require_room
+from durability.audit.judgement import Judgement
+from durability.audit.promises import Promises
+from durability.bench import Bench
 from durability.crash.content import Content
 from durability.crash.kill_states import KillState, Walk, trace_until
 from durability.crash_cycle import Cycle, Found, Plan, announced, is_coarser
-from durability.errors import CannotKeepError, DurabilityError
-from durability.recovery import process
-from durability.recovery.recovery import recover
+from durability.errors import CannotKeepError
+from durability.hearing import Hearing
 from durability.report.finding import Finding, keep
-from durability.targets.contract import Call, Target, Tear
+from durability.targets.contract import Target, Tear
 from durability.trace.records import Output
 from durability.trace.trace import Trace
 
@@ -60,14 +48,14 @@ class Explorer:
         self._states = states
         self._walk = Walk(trace)
         self._later = announced(target, trace)
-        self._heard = _Hearing(target, trace, self._later)
-        self._parent = os.getppid()
-        self._base = tempfile.mkdtemp(dir=plan.directory)
-        self._directory = os.path.join(self._base, "data")
-        self._batched = isinstance(target.recovery(self._base), Call)
+        self._hearing = Hearing(target, trace, self._later)
+        said = (len(r.data) if isinstance(r, Output) else 0 for r in trace.records)
+        self._printed_bytes = list(accumulate(said, initial=0))
+        self._bench = Bench(target, plan.directory)
         self._kept: dict[str, Tear] = {}
 
     def __enter__(self) -> Self:
+        self._bench.__enter__()
         return self
 
     def __exit__(
@@ -76,15 +64,17 @@ class Explorer:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._base, ignore_errors=True)
-        if os.getppid() != self._parent:  # the harness was killed: the last worker tidies up
-            with suppress(OSError):
-                os.rmdir(self._plan.directory)
+        self._bench.__exit__(kind, error, where)
 
     def explore(self, numbers: range) -> list[Cycle]:
         """Return what becomes of these states, in their order."""
         groups = self._groups(numbers)
-        cycles = (self._vouched(groups) if self._batched else None) or self._one_by_one(groups)
+        states = ((group, number) for group in groups for number in group.numbers)
+        judgements = self._bench.judge_all([(group.content, group.promises) for group in groups])
+        cycles = [
+            self._cycle(number, group, judgement)
+            for (group, number), judgement in zip(states, judgements, strict=True)
+        ]
         return sorted(cycles, key=lambda cycle: cycle.number)
 
     def _groups(self, numbers: range) -> list[_Group]:
@@ -95,58 +85,26 @@ class Explorer:
             digest = content.digest()
             group = groups.setdefault(digest, _Group(content, digest))
             group.numbers.append(number)
-            group.promises.append(self._heard.until(state))
+            printed_bytes = self._printed_bytes[state.records]
+            group.promises.append(self._hearing.until(printed_bytes))
         return list(groups.values())
 
-    # In one process.
-
-    def _vouched(self, groups: list[_Group]) -> list[Cycle] | None:
-        """Return what becomes of states for which all went well; None if one did not."""
-        timeout_s = self._target.recovery_timeout_s * len(groups)
-        cases = [(group.content, group.promises) for group in groups]
-        work = partial(vouch, self._target, self._directory, cases)
-        ended = process.run(Call(work), timeout_s=timeout_s)
-        shutil.rmtree(self._directory, ignore_errors=True)
-        if ended.exit_status != 0 or not ended.stdout:
-            return None
-        states = ((group, number) for group in groups for number in group.numbers)
-        return [
-            self._cycle(number, group, judgement)
-            for (group, number), judgement in zip(states, vouched(ended.stdout), strict=True)
-        ]
-
-    # In a process for each.
-
-    def _one_by_one(self, groups: list[_Group]) -> Iterator[Cycle]:
-        for group in groups:
-            try:
-                yield from self._recovered(group)
-            except (DurabilityError, OSError) as error:
-                yield from (Cycle(number=number, why=str(error)) for number in group.numbers)
-
-    def _recovered(self, group: _Group) -> list[Cycle]:
-        directory = self._directory
-        require_room(self._plan.directory)
-        os.mkdir(directory, 0o700)
-        try:
-            group.content.write_to(os.fsencode(directory))
-            before = audit_before(self._target, directory)
-            recovery = recover(self._target, directory)
-            judgements = [
-                judge(self._target, promises, directory, before, recovery)
-                for promises in group.promises
-            ]
-            if any(judgement.violations for judgement in judgements):
-                require_room(self._plan.directory)
-        finally:
-            shutil.rmtree(directory)
-        cycles = []
-        for number, judgement in zip(group.numbers, judgements, strict=True):
-            found, unkept = self._found(number, judgement)
-            cycle = self._cycle(number, group, judgement)
-            notes = cycle.notes + unkept
-            cycles.append(msgspec.structs.replace(cycle, found=found, notes=notes))
-        return cycles
+    def _cycle(self, number: int, group: _Group, judgement: Judgement) -> Cycle:
+        state = self._states[number]
+        found, unkept = self._found(number, judgement)
+        return Cycle(
+            number=number,
+            landed=True,
+            offset=state.offset,
+            calls=state.calls,
+            torn=state.torn,
+            digest=group.digest,
+            acknowledged=judgement.acknowledged,
+            lost=judgement.lost,
+            found=found,
+            faults=judgement.faults,
+            notes=judgement.notes + unkept,
+        )
 
     def _found(self, number: int, judgement: Judgement) -> tuple[list[Found], list[str]]:
         """Keep each kind of violation once, and again where a coarser tear shows it.
@@ -183,42 +141,3 @@ class Explorer:
     def _is_new(self, kind: str, tear: Tear) -> bool:
         kept = self._kept.get(kind)
         return kept is None or is_coarser(tear, kept)
-
-    def _cycle(self, number: int, group: _Group, judgement: Judgement) -> Cycle:
-        state = self._states[number]
-        return Cycle(
-            number=number,
-            landed=True,
-            offset=state.offset,
-            calls=state.calls,
-            torn=state.torn,
-            digest=group.digest,
-            acknowledged=judgement.acknowledged,
-            lost=judgement.lost,
-            faults=judgement.faults,
-            notes=judgement.notes,
-        )
-
-
-class _Hearing:
-    """What a trace's run had promised in its states, for states that are asked for in order."""
-
-    def __init__(self, target: Target, trace: Trace, later: frozenset[str]) -> None:
-        self._lines = list(trace.lines())
-        self._promises = Promises(target, later=later)
-        self._records = trace.records
-        self._read = 0
-        self._heard = 0
-
-    def until(self, state: KillState) -> Promises:
-        """Return the promises of the whole lines that were printed by then."""
-        records = self._records[self._read : state.records]
-        self._read = state.records
-        new = sum(record.data.count(b"\n") for record in records if isinstance(record, Output))
-        if new:
-            # Those handed out before stay as they are.
-            self._promises = copy.deepcopy(self._promises)
-            lines = self._lines[self._heard : self._heard + new]
-            self._promises.hear(Heard("run", lines))
-            self._heard += new
-        return self._promises

@@ -1,4 +1,7 @@
-"""Replaying kept findings: recover the crashed directory again, audit it again."""
+"""Replaying kept findings: recover what a crash left again, audit it again.
+
+A case is the folder of a finding, with the crashed directory in it, or the file of a crash state.
+"""
 
 import os
 import shlex
@@ -9,9 +12,12 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from durability.audit.judgement import Judgement
+from durability.audit.promises import Heard, Promises
+from durability.bench import Bench
 from durability.campaign.workers import run_alone
 from durability.crash_cycle import recover_and_judge
 from durability.errors import DurabilityError, ExitStatus, UnreadableError
+from durability.report import crash_state
 from durability.report import finding as findings
 from durability.report.result import Result
 from durability.targets import catalogue
@@ -22,7 +28,7 @@ def replay(paths: Iterable[str]) -> Result:
 
     A case that cannot be replayed, because it is damaged or its target is not here any more, is a
     reason, and the others are replayed all the same; so are those before an interruption. Raises
-    UnreadableError where a path is no folder.
+    UnreadableError where a path is neither a case nor a folder.
     """
     began = time.monotonic()
     folders = [folder for path in paths for folder in cases(path)]
@@ -56,7 +62,10 @@ def replay(paths: Iterable[str]) -> Result:
 
 
 def cases(path: str) -> Iterator[str]:
-    """Yield the folders of the findings at or below a path, in order. Raises UnreadableError."""
+    """Yield the cases at or below a path, in order. Raises UnreadableError."""
+    if path.endswith(crash_state.SUFFIX):
+        yield path
+        return
     if not os.path.isdir(path):
         raise UnreadableError(f"{path}: not a folder with a finding in it")
     for folder, below, files in os.walk(path):
@@ -64,10 +73,31 @@ def cases(path: str) -> Iterator[str]:
         if "finding.json" in files:
             below.clear()
             yield folder
+        else:
+            states = sorted(name for name in files if name.endswith(crash_state.SUFFIX))
+            yield from (os.path.join(folder, name) for name in states)
 
 
-def replay_case(folder: str) -> Judgement:
-    """Recover a copy of a finding's crashed directory and judge it, in a process of its own."""
+def replay_case(path: str) -> Judgement:
+    """Recover what a case left and judge it, in a process of its own."""
+    return _replay_state(path) if path.endswith(crash_state.SUFFIX) else _replay_finding(path)
+
+
+def _replay_state(path: str) -> Judgement:
+    case = crash_state.load(path)
+    target = catalogue.find(case.target)
+    promises = Promises.of(target, [Heard("run", case.heard)], frozenset(case.later))
+
+    def work(control: int) -> bytes:
+        del control
+        with TemporaryDirectory(prefix="durability-") as base, Bench(target, base) as bench:
+            (judgement,) = bench.judge(case.content, [promises])
+        return msgspec.msgpack.encode(judgement)
+
+    return msgspec.msgpack.decode(run_alone(work), type=Judgement)
+
+
+def _replay_finding(folder: str) -> Judgement:
     finding, trace = findings.load(folder)
     target = catalogue.find(finding.target)
 

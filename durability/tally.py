@@ -14,6 +14,8 @@ from durability.targets.contract import Target
 
 _PROMISING_SHARE_MIN: Final = 0.05
 _REASONS_MAX: Final = 3
+UNPROMISING: Final = "anything was acknowledged before only"
+"""How a reason begins that says that kills came when there was nothing to lose."""
 
 
 def figures(
@@ -87,14 +89,15 @@ def reasons(cycles: Sequence[Cycle], own: Sequence[str] = (), *, drawn: bool = T
     missed = Counter(cycle.why for cycle in cycles if not cycle.landed)
     found = [f"{kills_counted(count)} did not land: {why}" for why, count in missed.most_common()]
     found += own
+    found += sorted({fault for cycle in cycles for fault in cycle.faults})
     enough = _PROMISING_SHARE_MIN * len(landed) if drawn else 1
     if landed and promising < enough:
         found.append(
-            f"anything was acknowledged before only {promising} of {kills_counted(len(landed))}:"
+            f"{UNPROMISING} {promising} of {kills_counted(len(landed))}:"
             " does the program print its acknowledgements, and flush its standard output after"
             " each?"
         )
-    return [*found, *sorted({fault for cycle in cycles for fault in cycle.faults})]
+    return found
 
 
 def most_important(reasons: Sequence[str]) -> list[str]:

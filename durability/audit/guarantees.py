@@ -11,6 +11,7 @@ GUARANTEES: Final[Mapping[str, str]] = {
     "invented": "Nothing is recovered that was never announced.",
     "order": "Items are recovered in the order in which they were written, none left out.",
     "duplicated": "An item is recovered as often as it was written, not more often.",
+    "not-durable": "What was written for an item is durable before the item is acknowledged.",
     # What a data directory must give, at rest or recovered.
     "corrupt": "What was durable can be read back: checksums, lengths and order are right.",
     "log-gap": "The log has no holes: each entry's index follows the one before.",
@@ -29,6 +30,7 @@ GUARANTEES: Final[Mapping[str, str]] = {
     "wrong-directory": "Every file was written for the directory it is in, and under its name.",
     "unknown-format": "Every file has a format version and features that its reader knows.",
     # What recovery must do.
+    "error-escaped": "What a disk reports reaches the program as an error of the disk.",
     "recovery-failed": "Recovery succeeds after every crash.",
     "recovery-hung": "Recovery ends within its time after every crash.",
     "recovery-signalled": "Recovery does not crash, whatever the crash before it left.",

@@ -58,9 +58,10 @@ def judge(
     if recovery.outcome != "recovered":
         violations.append(_not_recovered(recovery, target.recovery_timeout_s))
     else:
-        lost = ledger.lost(recovery.items, target.order)
-        faults = ledger.faults(recovery.items)
-        violations += ledger.judge(recovery.items, target.order)
+        if target.speech.recovered is not None:
+            lost = ledger.lost(recovery.items, target.order)
+            faults = ledger.faults(recovery.items)
+            violations += ledger.judge(recovery.items, target.order)
         if before is not None:
             after = audit_directory(directory, recovered=True)
             violations += after.violations
@@ -73,7 +74,7 @@ def judge(
         recovered=recovery.items if recovery.outcome == "recovered" else [],
         violations=[msgspec.structs.replace(v, subject=target.name) for v in violations],
         faults=faults,
-        notes=ledger.notes,
+        notes=ledger.notes if target.speech.recovered is not None else [],
     )
 
 

@@ -1,10 +1,14 @@
 """A target's own audit, in a child of its own: it may raise, hang, exit or crash as it likes.
 
+Where recovery shows no items, the audit is the recovery too; that it hung, exited or crashed is
+then what it would be of any recovery, and only what it raises is its verdict.
+
 The caller must be single-threaded, as for `durability.recovery.process`.
 """
 
 import os
 import signal
+import traceback
 from typing import Final
 
 from durability.audit.guarantees import breach
@@ -15,6 +19,7 @@ from durability.targets.contract import Call, Target
 _VERDICT_BYTES_MAX: Final = 4096  # so that a pipe takes it at once
 _ACCEPTED: Final = b"accepted"
 _REFUSED: Final = b"refused: "
+_EXITED: Final = b"exited: "
 
 
 def judge_by_own_audit(target: Target, directory: str, acknowledged: list[str]) -> list[Violation]:
@@ -26,14 +31,16 @@ def judge_by_own_audit(target: Target, directory: str, acknowledged: list[str]) 
     if target.audit is None:
         return []
     audit = target.audit
+    recovers = target.speech.recovered is None
     verdict, verdict_write = os.pipe()
 
     def work() -> None:
         try:
             audit(directory, acknowledged)
         except BaseException as error:  # noqa: BLE001 - pytest.fail and sys.exit are no Exceptions
-            text = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")
-            os.write(verdict_write, (_REFUSED + text)[:_VERDICT_BYTES_MAX])
+            kind = _EXITED if recovers and isinstance(error, SystemExit) else _REFUSED
+            text = _words(error).encode("utf-8", "backslashreplace")
+            os.write(verdict_write, (kind + text)[:_VERDICT_BYTES_MAX])
         else:
             os.write(verdict_write, _ACCEPTED)
 
@@ -45,17 +52,30 @@ def judge_by_own_audit(target: Target, directory: str, acknowledged: list[str]) 
             said = pipe.read()
     if said == _ACCEPTED:
         return []
-    if said:
+    if said.startswith(_REFUSED):
         return [breach("audit", said.removeprefix(_REFUSED).decode("utf-8", "replace"))]
-    return [breach("audit", _how_it_ended(ended, target.recovery_timeout_s))]
+    if said:
+        return [breach("recovery-failed", said.removeprefix(_EXITED).decode("utf-8", "replace"))]
+    kind, message = _how_it_ended(ended, target.recovery_timeout_s)
+    return [breach(kind if recovers else "audit", message)]
 
 
-def _how_it_ended(ended: process.Ended, timeout_s: float) -> str:
+def _words(error: BaseException) -> str:
+    """Return what was raised, with its notes; of a silent assertion, which one it was."""
+    text = f"{type(error).__name__}: {error}"
+    if not str(error) and isinstance(error, AssertionError):
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text += f"{where.line} ({os.path.basename(where.filename)}:{where.lineno})"
+    return "; ".join([text, *getattr(error, "__notes__", ())])
+
+
+def _how_it_ended(ended: process.Ended, timeout_s: float) -> tuple[str, str]:
+    """Return the kind of violation that an end is of a recovery, and the end in words."""
     if ended.signal is not None:
-        return f"it died of {signal_name(ended.signal)}"
+        return "recovery-signalled", f"it died of {signal_name(ended.signal)}"
     if ended.exit_status is None:
-        return f"it was still running after {timeout_s:g} s"
-    return f"it exited with {ended.exit_status} in place of returning"
+        return "recovery-hung", f"it was still running after {timeout_s:g} s"
+    return "recovery-failed", f"it exited with {ended.exit_status} in place of returning"
 
 
 def signal_name(number: int) -> str:

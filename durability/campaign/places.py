@@ -1,10 +1,13 @@
 """Where work is done: not on a disk, which would only slow it down, and not on a full one."""
 
+import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from typing import Final
 
+from durability.audit.violation import Violation
 from durability.errors import InconclusiveError
 
 _RAM_DISK: Final = "/dev/shm"  # noqa: S108 - directories made in it are private and removed
@@ -22,8 +25,15 @@ def ram_disk() -> str:
     return _RAM_DISK if usable else tempfile.gettempdir()
 
 
-def require_room(directory: str) -> None:
-    """Raise InconclusiveError where the disk is full: then it is not the target that failed."""
+def require_room(directory: str, found: Iterable[Violation] = ()) -> None:
+    """Raise InconclusiveError where the disk is full: then it is not the target that failed.
+
+    It was full, too, where the target says so in what was `found` of it: others that work there may
+    have made room since.
+    """
     state = os.statvfs(directory)
-    if state.f_bavail * state.f_frsize < _ROOM_BYTES_MIN or (state.f_files and not state.f_favail):
+    full = state.f_bavail * state.f_frsize < _ROOM_BYTES_MIN or (
+        state.f_files and not state.f_favail
+    )
+    if full or any(os.strerror(errno.ENOSPC) in violation.message for violation in found):
         raise InconclusiveError(f"no space is left on the device of {directory}")

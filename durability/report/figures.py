@@ -21,6 +21,9 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "states": ("kill states", ""),
     "states_per_second": ("rate", "states/s"),
     "coverage": ("of all states", ""),
+    "explored": ("states explored", ""),
+    "promised": ("after a promise", ""),
+    "pass_s": ("one pass", "s"),
     "checked_by_kills": ("made by real kills too", ""),
     "checked_equal": ("equal to the byte", ""),
     "bytes": ("write stream", "bytes"),
@@ -38,6 +41,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "checks": ("name", "ok", "detail"),
     "mutants": ("id", "catalogue", "found", "executions"),
     "crashes": ("target", "kind", "place", "path"),
+    "findings": ("path", "operation", "acknowledgement", "model"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars."""
 

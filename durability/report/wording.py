@@ -64,8 +64,26 @@ def _every_kill_held(figures: Mapping[str, Any]) -> str:
     return f"{landed} landed, every acknowledged item was there after {after}"
 
 
+def _every_cut_held(figures: Mapping[str, Any]) -> str:
+    explored = counted(figures["explored"], "state")
+    names = ", ".join(figures["models"])
+    return (
+        f"{explored} that a power cut may leave of one run ({names}) were recovered, every"
+        " acknowledged item was there in each"
+    )
+
+
+def _every_fault_held(figures: Mapping[str, Any]) -> str:
+    fired = counted(sum(of["fired"] for of in figures["faults"].values()), "failure")
+    return f"{fired} of the disk met, nothing that was acknowledged was lost by any"
+
+
 _HELD: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "crash": _every_kill_held,
+    "powerloss": _every_cut_held,
+    "lint": lambda figures: f"{counted(figures['acks'], 'acknowledgement')}, all of them waited",
+    "disk": _every_fault_held,
+    "mutants": lambda figures: f"{figures['found']} of {figures['total']} planted defects found",
     "simulate": lambda figures: f"{counted(figures['seeds'], 'run')}, every property kept in each",
     "audit": lambda _: "what each of the directories holds is whole and agrees",
     "replay": lambda figures: f"{counted(figures['cases'], 'case')} replayed, without a violation",

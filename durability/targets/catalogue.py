@@ -13,13 +13,15 @@ from importlib.metadata import version as version_of
 from typing import Final
 
 from durability.errors import DurabilityError, TargetError
-from durability.targets import cache
+from durability.targets import cache, functions
 from durability.targets.cache import Package
 from durability.targets.contract import Target
 from durability.targets.program import load_program
 
 _BUILT_IN: Final[Mapping[str, str]] = {
     "reference": "durability.targets.reference:target",
+    "reference-batches": "durability.targets.reference_batches:target",
+    "reference-follower": "durability.targets.reference_follower:target",
     "sqlite-rollback": "durability.targets.sqlite:rollback",
     "sqlite-wal": "durability.targets.sqlite:wal",
 }
@@ -44,7 +46,7 @@ class Availability:
 
 
 def find(name_or_path: str) -> Target:
-    """Return a known target by its name, else the program that a `.toml` file describes.
+    """Return a known target by its name, a `.toml` file's program, or a store of two functions.
 
     Raises TargetError where it is neither, or where the description cannot be used, and
     MechanismError where it is not installed.
@@ -57,6 +59,8 @@ def find(name_or_path: str) -> Target:
         return _called(_SERVERS[name], server, version)
     if name_or_path.endswith(".toml"):
         return load_program(name_or_path)
+    if functions.is_name(name_or_path):
+        return functions.load(name_or_path)
     raise _unknown(name_or_path)
 
 

@@ -66,11 +66,13 @@ class Speech:
     """How to read a target's lines; each pattern is searched in a line and has a group `id`.
 
     `announced` is None where the target does not announce: invented items are then not judged.
+    `recovered` is None where recovery shows no items: the target's audit, which then is what
+    recovers, judges what was acknowledged.
     """
 
     acknowledged: re.Pattern[str]
     announced: re.Pattern[str] | None
-    recovered: re.Pattern[str]
+    recovered: re.Pattern[str] | None
 
 
 def lines_of(data: bytes) -> list[str]:
@@ -102,7 +104,7 @@ class Target:
     not trust, so that changes of them which cannot be traced, and what they hold in the end, do not
     count. `audit(directory, acknowledged)`, if given, raises to report a violation of its own.
     `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a directory that is not
-    on any disk.
+    on any disk; `work_in_memory(filesystem)` is a workload there that ends.
     """
 
     name: str
@@ -119,3 +121,4 @@ class Target:
     volatile: tuple[str, ...] = ()
     audit: Callable[[str, list[str]], None] | None = None
     recover_in_memory: Callable[[Filesystem], None] | None = None
+    work_in_memory: Callable[[Filesystem], None] | None = None

@@ -6,8 +6,9 @@ node is closed and opened again. What it prints is what `durability.audit.raft_p
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Final
 
 from durability.targets.contract import Call, Target
@@ -31,21 +32,28 @@ _CONFIG: Final = Config(
 _PEERS: Final = (Peer(1, PeerRole.VOTER, "127.0.0.1:7001"),)
 _BATCH_COMMANDS_MAX: Final = 3
 _RESTART_EVERY: Final = 30
+_RUNS_IN_MEMORY: Final = 2
 _TICKS_MAX: Final = 100
 _LAST_COMMAND: Final = b"%08d after the crash" % (10**8 - 1)
 
 
 def target() -> Target:
     """Return the built-in node as a target."""
+    return of("reference", contents, STREAM_BYTES)
+
+
+def of(name: str, commands: Callable[[], Iterator[bytes]], stream_bytes: int) -> Target:
+    """Return the built-in node as a target that takes these commands, without end."""
     return Target(
-        name="reference",
-        workload=lambda directory: Call(partial(_work, directory)),
+        name=name,
+        workload=lambda directory: Call(partial(_work, commands, directory)),
         recovery=lambda directory: Call(partial(_recover, directory)),
         speech=SPEECH,
         tear="byte",
-        stream_bytes=STREAM_BYTES,
+        stream_bytes=stream_bytes,
         data="raft",
         recover_in_memory=_recover,
+        work_in_memory=lambda filesystem: _work(commands, filesystem, runs=_RUNS_IN_MEMORY),
     )
 
 
@@ -71,11 +79,13 @@ class Names:
         self.names = b"".join(chunks).decode().splitlines()
 
 
-def _work(directory: str) -> None:
-    """Run the workload until killed."""
-    commands = contents()
+def _work(
+    endless: Callable[[], Iterator[bytes]], directory: str | Filesystem, runs: int | None = None
+) -> None:
+    """Run the workload until killed, or so many times from start to close."""
+    commands = endless()
     chance = random.Random(1)
-    while True:
+    for _ in count() if runs is None else range(runs):
         with Node(_CONFIG, Names(), directory) as node:
             if not node.peers:
                 node.bootstrap(_PEERS)

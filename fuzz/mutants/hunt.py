@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
+from durability.mutants.edited import edit, edited_package
 from fuzz.campaign import MUTATORS, Limits, Mutator, fuzz
 from fuzz.corpus import Corpus
 from fuzz.mutants.planted import PlantedDefect
 from fuzz.mutants.searches import draw_by_hypothesis, draw_uniformly, replay
-from fuzz.mutants.tree import edit, edited_package
 from fuzz.mutants.trial import Attempt, Changed, attempt
 
 EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}

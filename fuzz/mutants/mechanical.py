@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fuzz.mutants.tree import source
+from durability.mutants.edited import source
 from fuzz.mutants.trial import Changed
 
 SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {

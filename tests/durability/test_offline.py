@@ -138,7 +138,7 @@ def test_one_content_is_recovered_once_and_judged_by_all_that_was_promised(tmp_p
 
     def cycles() -> list[Cycle]:
         with Explorer(target, plan, trace, states) as explorer:
-            explorer._batched = False
+            explorer._bench._batched = False
             return explorer.explore(range(3))
 
     found = alone(cycles)
@@ -261,9 +261,9 @@ def test_the_built_in_node_is_recovered_alike_in_memory_and_in_a_process(
 
     def cycles(*, batched: bool) -> list[Cycle]:
         with Explorer(REFERENCE, plan, trace, states) as explorer:
-            explorer._batched = batched
+            explorer._bench._batched = batched
             if batched:  # and never any other way
-                monkeypatch.setattr(explorer, "_one_by_one", lambda _: iter(()))
+                monkeypatch.setattr(explorer._bench, "judge", lambda *_: iter(()))
             return explorer.explore(range(len(states)))
 
     assert alone(partial(cycles, batched=True)) == alone(partial(cycles, batched=False))

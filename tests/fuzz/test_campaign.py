@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from durability.errors import InconclusiveError, MechanismError
+from durability.mutants.edited import edit, edited_package
 from fuzz import campaign
 from fuzz.campaign import Limits, Run, fuzz, refuse_empty
 from fuzz.corpus import Corpus
 from fuzz.errors import EmptyRunError
 from fuzz.minimise import minimise
-from fuzz.mutants.tree import edit, edited_package
 from fuzz.report import Found, Started, decode_lines, encode_line
 from fuzz.targets import TARGETS, load
 

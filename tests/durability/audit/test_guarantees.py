@@ -10,7 +10,8 @@ from durability.audit.guarantees import GUARANTEES
 def kinds_in_the_code() -> set[str]:
     """The literal first argument of `breach` and `violate`, and the kinds of malformed bytes."""
     kinds = {"corrupt"}  # the default
-    for path in Path(durability.audit.__path__[0]).glob("*.py"):
+    audit = Path(durability.audit.__path__[0])
+    for path in (*audit.glob("*.py"), audit.parent / "lint.py", audit.parent / "disk_errors.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if not isinstance(call, ast.Call):
                 continue

@@ -1,6 +1,7 @@
 """Whatever a target's own audit does but return is a violation, and none of it reaches us."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -15,14 +16,18 @@ from tests.durability.trace.alone import alone
 
 Audit = Callable[[str, list[str]], None]
 
+SHOWN = re.compile("(?P<id>.+)")
 
-def judged(audit: Audit | None, timeout_s: float = 60.0) -> list[Violation]:
+
+def judged(
+    audit: Audit | None, timeout_s: float = 60.0, recovered: re.Pattern[str] | None = SHOWN
+) -> list[Violation]:
     nothing: Any = None
     target = Target(
         name="audited",
         workload=lambda _: Call(lambda: None),
         recovery=lambda _: Call(lambda: None),
-        speech=Speech(nothing, nothing, nothing),
+        speech=Speech(nothing, nothing, recovered),
         recovery_timeout_s=timeout_s,
         audit=audit,
     )
@@ -79,3 +84,29 @@ def test_an_audit_that_hangs_is_killed_in_its_time() -> None:
 def test_what_it_changes_in_its_process_is_gone() -> None:
     assert judged(doing(sys.modules.clear)) == []
     assert "os" in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("audit", "kind"),
+    [
+        (raising(AssertionError("no")), "audit"),
+        (raising(SystemExit(0)), "recovery-failed"),
+        (doing(lambda: os._exit(0)), "recovery-failed"),
+        (doing(lambda: os.kill(os.getpid(), signal.SIGUSR1)), "recovery-signalled"),
+    ],
+)
+def test_one_that_recovers_too_may_fail_as_a_recovery(audit: Audit, kind: str) -> None:
+    (found,) = judged(audit, recovered=None)
+    assert found.kind == kind
+
+
+def test_an_assertion_without_a_message_is_quoted() -> None:
+    def audit(_directory: str, acknowledged: list[str]) -> None:
+        assert not acknowledged
+
+    audit.__code__ = compile(  # not rewritten by pytest, which would give it a message
+        "def audit(_, acknowledged):\n    assert not acknowledged\n", __file__, "exec"
+    ).co_consts[0]
+    (found,) = judged(audit)
+    assert found.message.startswith("AssertionError: ")
+    assert "test_own_audit.py:2" in found.message

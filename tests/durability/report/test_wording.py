@@ -45,6 +45,12 @@ def test_a_guarantee_that_is_broken_twice_is_one_guarantee() -> None:
     assert conclusion(result) == "VIOLATION: 2 guarantees were broken (lost, recovery-failed)."
 
 
+CUTS = (
+    "12 states that a power cut may leave of one run (xfs) were recovered, every acknowledged item"
+    " was there in each"
+)
+
+
 @pytest.mark.parametrize(
     ("command", "of", "sentence"),
     [
@@ -53,6 +59,18 @@ def test_a_guarantee_that_is_broken_twice_is_one_guarantee() -> None:
         ("trace", {"operations": 1234}, "1,234 operations recorded"),
         ("targets", {"targets": []}, "the targets known by name are listed"),
         ("doctor", {"checks": []}, "this machine can do all that the commands need"),
+        (
+            "powerloss",
+            {"explored": 12, "models": {"xfs": {}}},
+            CUTS,
+        ),
+        ("lint", {"acks": 2}, "2 acknowledgements, all of them waited"),
+        (
+            "disk",
+            {"faults": {"write-eio": {"fired": 1}, "disk-full": {"fired": 2}}},
+            "3 failures of the disk met, nothing that was acknowledged was lost by any",
+        ),
+        ("mutants", {"found": 14, "total": 14}, "14 of 14 planted defects found"),
         ("a command to come", {}, "no violation was found"),
     ],
 )

@@ -109,6 +109,7 @@ cwd = "{data}"
     )
     assert (target.order, target.recovery_timeout_s) == ("set", 3.0)
     assert target.speech.announced is not None
+    assert target.speech.recovered is not None
     patterns = (target.speech.acknowledged, target.speech.announced, target.speech.recovered)
     lines = ("ack 1", "item 2", "3")
     matches = [pattern.search(line) for pattern, line in zip(patterns, lines, strict=True)]

@@ -3,10 +3,10 @@
 import pytest
 
 from durability.errors import UsageError
+from durability.mutants.edited import edit, edited_package, source
 from fuzz.corpus import Corpus
 from fuzz.mutants.hunt import hunt
 from fuzz.mutants.planted import PLANTED, PlantedDefect
-from fuzz.mutants.tree import edit, edited_package, source
 from fuzz.targets import TARGETS
 
 CORPUS = Corpus.find()

@@ -3,9 +3,9 @@
 import pytest
 
 from durability.errors import InconclusiveError
+from durability.mutants.edited import edit, source
 from fuzz.corpus import Corpus
 from fuzz.mutants.searches import UNIFORM_INPUTS, draw_by_hypothesis, draw_uniformly, mutate, replay
-from fuzz.mutants.tree import edit, source
 from fuzz.mutants.trial import Changed, Search, attempt
 from fuzz.target import Check, Target
 from fuzz.targets import load

@@ -1,5 +1,10 @@
-"""A copy of the package under test with one edit in it."""
+"""A copy of the node's package with one edit in it, for a process of its own to import.
 
+The copy stands in a folder that goes first on that process's path; everything else it imports from
+where this process has it.
+"""
+
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +17,15 @@ from durability.errors import UsageError
 
 def source(path: str) -> str:
     """Read a source file of the package, named like `raft/peer.py`."""
-    return (_package() / Path(path).relative_to("raft")).read_text(encoding="utf-8")
+    return (_package("raft") / Path(path).relative_to("raft")).read_text(encoding="utf-8")
 
 
 @contextmanager
 def edited_package(path: str, content: str) -> Iterator[Path]:
     """Make a folder with a copy of `raft` in which the file `path` has this content."""
-    with TemporaryDirectory(prefix="raft-fuzz-") as root:
+    with TemporaryDirectory(prefix="raft-edited-") as root:
         shutil.copytree(
-            _package(), Path(root, "raft"), ignore=shutil.ignore_patterns("__pycache__")
+            _package("raft"), Path(root, "raft"), ignore=shutil.ignore_patterns("__pycache__")
         )
         Path(root, path).write_text(content, encoding="utf-8")
         yield Path(root)
@@ -38,8 +43,14 @@ def edit(path: str, old: str, new: str) -> str:
     return content.replace(old, new)
 
 
-def _package() -> Path:
-    spec = find_spec("raft")
+def environment(root: Path) -> dict[str, str]:
+    """Return the environment of a process that is to import the edited package."""
+    ours = _package("durability").parent
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(ours)])}
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
     assert spec is not None
     assert spec.submodule_search_locations is not None
     return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,149 @@
+"""The commands about power cuts, for `durability.cli`."""
+
+import os
+import secrets
+from typing import Any
+
+import click
+
+from durability.campaign.places import ram_disk
+from durability.crash.models import DEFAULT_MODELS, MODELS
+from durability.crash_cycle import Plan
+from durability.disk_errors import disk_errors
+from durability.errors import UsageError
+from durability.lint import lint
+from durability.loss_explorer import Explored
+from durability.mutants.hunt import hunt_all
+from durability.mutants.planted import PLANTED
+from durability.power_loss import STATES, LossScope, power_loss
+from durability.report.command import reporting
+from durability.report.finding import FINDINGS
+from durability.report.result import Result
+from durability.targets import catalogue
+from durability.targets.functions import is_name
+
+_LIST = "list"
+
+
+def _models(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Read NAME[,NAME]; print the names for `list`."""
+    if value == _LIST:
+        width = max(map(len, MODELS))
+        for model in MODELS.values():
+            click.echo(f"{model.name:{width}}  {model.summary}")
+        context.exit()
+    names = tuple(dict.fromkeys(value.split(",")))
+    for name in names:
+        if name not in MODELS:
+            text = f"{name!r} is none; `--model {_LIST}` prints them"
+            raise click.BadParameter(text, context, parameter)
+    return names
+
+
+_MODEL = click.option(
+    "--model",
+    "models",
+    metavar="NAME[,NAME]|list",
+    default=",".join(DEFAULT_MODELS),
+    callback=_models,
+    help=f"What a power cut may leave; by default {','.join(DEFAULT_MODELS)}.",
+)
+
+
+@click.command()
+@click.argument("target", default="reference")
+@_MODEL
+@click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
+@click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
+@click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
+@click.option(
+    "--measure",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    metavar="SECONDS",
+    help="How long the run is followed; by default 5.",
+)
+@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@reporting("powerloss", campaign=True)
+def powerloss(
+    target: str,
+    *,
+    models: tuple[str, ...],
+    states: int | None,
+    exhaustive: bool,
+    first: bool,
+    measure: float,
+    findings: str,
+    **common: Any,
+) -> Result:
+    """Record one run of TARGET, and recover what a power cut at any moment of it may leave.
+
+    TARGET is `reference`, the built-in Raft node, a TOML file that describes a program, or
+    PATH.py:WORKLOAD:RECOVER, a store that is two Python functions.
+    """
+    if exhaustive and states is not None:
+        raise UsageError("--exhaustive looks at all states: no --states")
+    plan = Plan(
+        target_name=_name(target),
+        seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
+        mechanism="seccomp",
+        tear="none",
+        directory=ram_disk(),
+        findings=findings,
+        measuring_s=measure,
+    )
+    scope = LossScope(
+        models=models,
+        states=states or STATES,
+        explicit=states is not None,
+        exhaustive=exhaustive,
+        at_first=first,
+        jobs=common["jobs"] or len(os.sched_getaffinity(0)),
+        budget_s=common["budget"],
+    )
+    return power_loss(catalogue.find(target), plan, scope, _ignore)
+
+
+@click.command("lint")
+@click.argument("target")
+@_MODEL
+@reporting("lint")
+def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
+    """Record one run of TARGET, and say what was not durable at each acknowledgement."""
+    plan = Plan(
+        target_name=_name(target),
+        seed=0,
+        mechanism="seccomp",
+        tear="none",
+        directory=ram_disk(),
+        findings=FINDINGS,
+    )
+    return lint(catalogue.find(target), plan, models)
+
+
+@click.command("disk")
+@click.argument("target", default="reference")
+@reporting("disk")
+def disk_command(target: str, **_: Any) -> Result:
+    """Let the disk fail at each operation of a short run of TARGET, in every way."""
+    return disk_errors(catalogue.find(target))
+
+
+@click.command("mutants")
+@click.argument("ids", metavar="ID...", nargs=-1)
+@reporting("mutants", campaign=True)
+def mutants_command(ids: tuple[str, ...], **common: Any) -> Result:
+    """Plant each documented defect in the built-in node, and look for it."""
+    known = {defect.id: defect for defect in PLANTED}
+    if unknown := [name for name in ids if name not in known]:
+        raise UsageError(f"no defect {unknown[0]!r} is planted; there are {', '.join(known)}")
+    return hunt_all([known[name] for name in ids or known], common["seed"] or 0)
+
+
+def _ignore(_: Explored) -> None:
+    """Nobody watches."""
+
+
+def _name(target: str) -> str:
+    """Return what a replay calls the target, wherever it is run."""
+    return os.path.abspath(target) if target.endswith(".toml") or is_name(target) else target

@@ -1,0 +1,208 @@
+"""A data directory on a disk that fails: what was written is cached, what was synced is durable.
+
+One operation, counted from 1, fails as its `Fault` says. A sync that fails is reported once; what
+it was to write counts as clean from then on, so that a further sync succeeds without having written
+it (Rebello et al., USENIX ATC 2020). Whether the cache still shows it depends on the file system.
+"""
+
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import Final, Literal, NoReturn
+
+from durability.recovery.memory import MemoryFilesystem
+from raft.errors import DiskError
+from raft.filesystem import File
+
+Fault = Literal["write-eio", "write-enospc", "disk-full", "sync-eio-kept", "sync-eio-reverted"]
+"""`write-*`: that write fails, behind a part of it. `disk-full`: so do all from there on.
+
+`sync-eio-*`: that sync fails, and what was written stays in the cache, as on ext4 and XFS, or what
+was there before comes back, as on btrfs.
+"""
+
+FAULTS: Final[tuple[Fault, ...]] = (
+    "write-eio",
+    "write-enospc",
+    "disk-full",
+    "sync-eio-kept",
+    "sync-eio-reverted",
+)
+
+
+@dataclass(slots=True)
+class _Inode:
+    cached: bytearray = field(default_factory=bytearray)
+    durable: bytearray = field(default_factory=bytearray)
+    dirty: list[tuple[int, bytes | None]] = field(default_factory=list)
+    """What to write at an offset, in order; with None the file is cut there."""
+
+    def change(self, offset: int, data: bytes | None) -> None:
+        _apply(self.cached, offset, data)
+        self.dirty.append((offset, data))
+
+    def flush(self) -> None:
+        for offset, data in self.dirty:
+            _apply(self.durable, offset, data)
+        self.dirty.clear()
+
+
+def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
+    if data is None:
+        del content[offset:]
+        return
+    content.extend(bytes(max(0, offset - len(content))))
+    content[offset : offset + len(data)] = data
+
+
+class FailingDisk:
+    """The disk: it outlives the processes that use it. `fired` says whether its fault has come."""
+
+    def __init__(self, fault: Fault, at: int) -> None:
+        """Let the `at`-th write fail, or the `at`-th sync, of what is counted for that fault."""
+        self._fault = fault
+        self._at = at
+        self._count = 0
+        self.fired = False
+        self.names: dict[str, _Inode] = {}
+        self._durable_names: dict[str, _Inode] = {}
+
+    def cached(self) -> dict[str, bytes]:
+        """Return what a process sees that is started now."""
+        return {name: bytes(inode.cached) for name, inode in self.names.items()}
+
+    def lose_power(self) -> None:
+        """Forget what is not durable."""
+        self.names = dict(self._durable_names)
+        for inode in self.names.values():
+            inode.cached = bytearray(inode.durable)
+            inode.dirty.clear()
+
+    def make_room(self) -> None:
+        """Let the disk be full no more, and nothing fail from now on."""
+        self._at = 0
+
+    def write(self, inode: _Inode, offset: int, data: bytes) -> None:
+        """Write, or fail behind a half of it."""
+        if self._fails("write", "disk"):
+            inode.change(offset, data[: len(data) // 2])
+            _fail(errno.EIO if self._fault == "write-eio" else errno.ENOSPC)
+        inode.change(offset, data)
+
+    def create(self, name: str) -> _Inode:
+        """Create a file, or fail without."""
+        if self._fails("disk"):
+            _fail(errno.ENOSPC)
+        inode = self.names[name] = _Inode()
+        return inode
+
+    def sync(self, inode: _Inode) -> None:
+        """Make a file durable, or fail once."""
+        if self._fails("sync"):
+            inode.dirty.clear()
+            if self._fault == "sync-eio-reverted":
+                inode.cached = bytearray(inode.durable)
+            _fail(errno.EIO)
+        inode.flush()
+
+    def sync_names(self) -> None:
+        """Make the directory durable. That it fails is not modelled: names have no cache."""
+        self._durable_names = dict(self.names)
+
+    def _fails(self, *kinds: str) -> bool:
+        if not self._fault.startswith(kinds):
+            return False
+        self._count += 1
+        fails = self._count == self._at or (
+            self._fault == "disk-full" and 0 < self._at <= self._count
+        )
+        self.fired |= fails
+        return fails
+
+
+class _FailingFile:
+    """An open file on the disk."""
+
+    __slots__ = ("_disk", "_inode")
+
+    def __init__(self, disk: FailingDisk, inode: _Inode) -> None:
+        self._disk = disk
+        self._inode = inode
+
+    def size(self) -> int:
+        """Say how long the file is."""
+        return len(self._inode.cached)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read `size` bytes at `offset`, or as many as there are."""
+        return bytes(self._inode.cached[offset : offset + size])
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end."""
+        self._disk.write(self._inode, len(self._inode.cached), data)
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Write all of `data` at `offset`, over as many bytes."""
+        self._disk.write(self._inode, offset, data)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes."""
+        self._inode.change(size, None)
+
+    def sync_data(self) -> None:
+        """Make the content durable."""
+        self._disk.sync(self._inode)
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        self._disk.sync(self._inode)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class FailingFilesystem(MemoryFilesystem):
+    """One process's view of the disk."""
+
+    def __init__(self, disk: FailingDisk) -> None:
+        super().__init__({})
+        self._disk = disk
+
+    def names(self) -> list[str]:
+        """List the directory."""
+        return list(self._disk.names)
+
+    def create(self, name: str) -> File:
+        """Create a file that does not exist, empty."""
+        if name in self._disk.names:
+            _fail(errno.EEXIST)
+        return _FailingFile(self._disk, self._disk.create(name))
+
+    def open(self, name: str) -> File:
+        """Open a file that exists."""
+        return _FailingFile(self._disk, self._existing_inode(name))
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file in one step, over an existing one if there is one."""
+        inode = self._existing_inode(old)
+        del self._disk.names[old]
+        self._disk.names[new] = inode
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        self._existing_inode(name)
+        del self._disk.names[name]
+
+    def sync(self) -> None:
+        """Make the directory durable."""
+        self._disk.sync_names()
+
+    def _existing_inode(self, name: str) -> _Inode:
+        inode = self._disk.names.get(name)
+        if inode is None:
+            _fail(errno.ENOENT)
+        return inode
+
+
+def _fail(number: int) -> NoReturn:
+    raise DiskError(os.strerror(number))

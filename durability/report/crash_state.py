@@ -1,0 +1,121 @@
+"""A crash state kept in one file: what a power cut left, what had been promised, what was broken.
+
+The file is zstandard-compressed MessagePack: a header (`magic`, `version`), then the case. It holds
+the directory itself, so it can be recovered again wherever the target can be run.
+"""
+
+import os
+import re
+import secrets
+from itertools import count
+from typing import Final
+
+import msgspec
+import zstandard
+
+from durability.audit.violation import Violation
+from durability.crash.content import Content
+from durability.errors import CannotKeepError, UnreadableError
+
+SUFFIX: Final = ".crash-state"
+MAGIC: Final = "durability crash state"
+VERSION: Final = 1
+_BYTES_MAX: Final = 1 << 30
+_STEM_CHARACTERS_MAX: Final = 200
+
+
+class LostOperation(msgspec.Struct, frozen=True):
+    """A part of a call that was on disk, or was not: `call` is its record, `operation` the part."""
+
+    operation: str
+    call: str
+    path: str
+    offset: int | None = None
+
+
+class LossViolation(Violation, frozen=True, kw_only=True):
+    """What a power cut broke.
+
+    `model` permits the state, and `strongest_model` is the most realistic one under which the same
+    was seen. Of what was not durable at the cut, `persisted` is there and `lost` is not.
+    `confirmed` says on which file system it was seen really to happen, if it was.
+    """
+
+    model: str
+    strongest_model: str
+    persisted: tuple[LostOperation, ...] = ()
+    lost: tuple[LostOperation, ...] = ()
+    confirmed: str | None = None
+
+
+class CrashStateCase(msgspec.Struct, kw_only=True):
+    """`target` is a name or an absolute path; `heard` are the lines that were printed by the cut.
+
+    `later` are the items that a whole run announces, as `Ledger` takes them.
+    """
+
+    target: str
+    heard: list[str]
+    later: list[str]
+    violations: list[LossViolation]
+    files: dict[bytes, bytes]
+    links: dict[bytes, bytes]
+    directories: list[bytes]
+
+    @property
+    def content(self) -> Content:
+        """What was on disk."""
+        return Content(self.files, self.links, frozenset(self.directories))
+
+
+class _File(msgspec.Struct, frozen=True):
+    magic: str
+    version: int
+    case: msgspec.Raw
+
+
+def keep(case: CrashStateCase, name: str, where: str) -> str:
+    """Write a case below `where`, under a name that is free; return its path.
+
+    Raises CannotKeepError where it cannot be written.
+    """
+    first = case.violations[0]
+    text = f"{name}-{first.kind}-{first.strongest_model}"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[-_STEM_CHARACTERS_MAX:]
+    document = _File(MAGIC, VERSION, msgspec.Raw(msgspec.msgpack.encode(case)))
+    data = zstandard.compress(msgspec.msgpack.encode(document))
+    unfinished = os.path.join(where, f".{secrets.token_hex(8)}.unfinished")
+    try:
+        os.makedirs(where, exist_ok=True)
+        with open(unfinished, "xb") as file:
+            file.write(data)
+        for number in count(1):
+            path = os.path.join(where, f"{stem}{'' if number == 1 else f'-{number}'}{SUFFIX}")
+            try:
+                os.link(unfinished, path)
+            except FileExistsError:
+                continue
+            break
+        os.unlink(unfinished)
+    except OSError as error:
+        raise CannotKeepError(f"the finding cannot be kept in {where}: {error}") from error
+    return path
+
+
+def load(path: str) -> CrashStateCase:
+    """Read a case. Raises UnreadableError."""
+    try:
+        with open(path, "rb") as file:
+            reader = zstandard.ZstdDecompressor().stream_reader(file)
+            content = reader.read(_BYTES_MAX)
+        document = msgspec.msgpack.decode(content, type=_File)
+        if (document.magic, document.version) != (MAGIC, VERSION):
+            raise UnreadableError(
+                f"{path}: a {document.magic!r} of version {document.version}; "
+                f"this reads a {MAGIC!r} of version {VERSION}"
+            )
+        return msgspec.msgpack.decode(document.case, type=CrashStateCase)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from error
+    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
+        raise UnreadableError(f"{path}: not a crash state: {error}") from error
