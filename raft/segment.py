@@ -20,6 +20,7 @@ _CRC = struct.Struct("<I")
 _RECORD = struct.Struct("<IIQQQBI")
 _CHECKED = struct.Struct("<IQQQBI")
 _INDEX_OFFSET = 24
+_SIZE_BYTES = 4
 
 # Indexing a tuple is several times cheaper than calling the enum.
 _TYPES = tuple(EntryType)
@@ -170,15 +171,16 @@ def largest_claim(data: bytes, offset: int, directory_id: int, at_least: int) ->
     seed = checksum_seed(directory_id)
     view = memoryview(data)
     largest = 0
-    # No record of this file can have an index beyond this, so the upper bytes of all are zeros: to
-    # look for those first spares looking closely at every byte.
-    index_max = at_least + len(data) // RECORD_BYTES
-    used = (index_max.bit_length() + 7) // 8
-    zeros = bytes(max(0, 8 - used))
-    zeros_offset = _INDEX_OFFSET + used
-    found = data.find(zeros, offset + zeros_offset)
-    while (start := found - zeros_offset) >= offset and start + RECORD_BYTES <= len(data):
-        found = data.find(zeros, found + 1)
+    # Every record has an index that is not 0, a known type, and a size whose upper bytes are zeros:
+    # to look for those spares looking closely at every byte, not least at the pages of zeros that a
+    # power cut may leave.
+    used = min(_SIZE_BYTES, (len(data).bit_length() + 7) // 8)
+    records = re.compile(
+        rb"(?s)(?!\0{8})(?=.{8}[\x00-\x%02x].{%d}\0{%d})"
+        % (len(_TYPES) - 1, used, _SIZE_BYTES - used)
+    )
+    for found in records.finditer(data, offset + _INDEX_OFFSET):
+        start = found.start() - _INDEX_OFFSET
         crc, _, durable_index, _, index, _, size = _RECORD.unpack_from(data, start)
         end = start + RECORD_BYTES + size
         # The cheap conditions come first: a checksum over megabytes at every byte would take hours.

@@ -142,3 +142,27 @@ def test_the_largest_claim_is_found_behind_damage_of_any_length() -> None:
         assert largest_claim(data, offset, 11, at_least=0) == 0
     shifted = data[:100] + b"?" + data[100:]
     assert largest_claim(shifted, 60, 11, at_least=0) == 4
+
+
+@pytest.mark.parametrize("first_index", [2, 255, 256, 70_000, 2**40, 2**63])
+def test_a_claim_is_found_whatever_index_the_record_has(first_index: int) -> None:
+    """What was damaged may be far below: the files between may be damaged or missing too."""
+    before = Tail(first_index - 1, 1, 0xABCD)
+    data = segment(entries(b"a", first_index=first_index), before=before)
+    assert largest_claim(data, 60, 11, at_least=1) == first_index - 1
+
+
+def test_a_claim_is_found_behind_pages_of_zeros() -> None:
+    record = segment(entries(b"a", first_index=7), before=Tail(6, 1, 0))[60:]
+    for size in (1, 4095, 4096, 1 << 16):
+        assert largest_claim(bytes(size) + record, 0, 11, at_least=1) == 6
+
+
+def test_a_record_of_an_unknown_type_claims_nothing() -> None:
+    checked = struct.pack("<IQ", 0, 6) + struct.pack("<QQBI", 1, 7, len(EntryType), 0)
+    record = struct.pack("<I", crc32c(checked, SEED)) + checked
+    assert len(record) == 37
+    assert largest_claim(record, 0, 11, at_least=1) == 0
+    known = checked[:28] + bytes([EntryType.NOOP]) + checked[29:]
+    record = struct.pack("<I", crc32c(known, SEED)) + known
+    assert largest_claim(record, 0, 11, at_least=1) == 6
