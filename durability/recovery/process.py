@@ -2,28 +2,22 @@
 
 Or two, a server and its client.
 
-The caller must be single-threaded: what is forked dies with the *thread* that forked it, and a
-forked `Call` would wait for ever for a lock that another thread held.
+The caller must be single-threaded, see `trace.child`.
 """
 
 import os
 import select
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 from durability.errors import TargetError
-from durability.targets.contract import Call, Command, Launch, Program, Service
+from durability.targets.contract import Launch, Program, Service
+from durability.trace.child import fork, our_children, sweep
 from durability.trace.readiness import Readiness
-from durability.trace.system import (
-    become_child_subreaper,
-    restore_signals,
-    set_parent_death_signal,
-)
+from durability.trace.system import become_child_subreaper
 
 _READ_BYTES: Final = 1 << 16  # what a pipe holds
 STDOUT_LIMIT_BYTES: Final = 1 << 24
@@ -72,7 +66,7 @@ def run(
     begun_s = time.monotonic()
     deadline_s = begun_s + timeout_s
     become_child_subreaper()
-    bystanders = _children()
+    bystanders = our_children()
     children: list[_Child] = []
 
     def start(program: Program) -> _Child:
@@ -89,7 +83,7 @@ def run(
     finally:
         for child in reversed(children):  # the client first, or it would fail of its server's end
             child.kill()
-        _reap_all_but(bystanders)
+        sweep(bystanders)
         for child in children:
             child.close()
     for child in children:
@@ -123,10 +117,8 @@ class _Child:
         self._stderr_limit_bytes = stderr_limit_bytes
 
         pipes = [os.pipe() for _ in range(3)]
-        parent = os.getpid()
-        self.number = os.fork()
-        if self.number == 0:
-            _become(program, parent, *(theirs for _, theirs in pipes))
+        stdout, stderr, refusal = (theirs for _, theirs in pipes)
+        self.number = fork(program, stdout=stdout, stderr=stderr, refusal=refusal)
         for _, theirs in pipes:
             os.close(theirs)
         self._stdout, self._stderr, self._refusal = (ours for ours, _ in pipes)
@@ -231,71 +223,3 @@ def _follow(
         stopped_s = looked_s - began_s - wait_s
         if stopped_s > _TICK_S:
             deadline_s += stopped_s  # it was us who stood still: Ctrl-Z, a suspended machine
-
-
-def _reap_all_but(bystanders: set[int]) -> None:
-    """Kill and reap our children, other than those that are none of our business.
-
-    When a process dies its children become ours, so what is left comes to us by and by, whatever
-    group or session it is in.
-    """
-    while strays := _children() - bystanders:
-        for stray in strays:
-            os.kill(stray, signal.SIGKILL)
-            os.waitpid(stray, 0)
-
-
-def _children() -> set[int]:
-    """Return the children of the main thread: its own, and the orphans that it adopted."""
-    number = os.getpid()
-    with open(f"/proc/{number}/task/{number}/children", encoding="ascii") as file:
-        return {int(child) for child in file.read().split()}
-
-
-def _become(program: Program, parent: int, stdout: int, stderr: int, refusal: int) -> NoReturn:
-    """Turn this forked child into what was asked for.
-
-    It leaves by `_exit` alone: any other way would run the parent's exit handlers, and write what
-    the parent's buffers held at the fork a second time.
-    """
-    status = 1
-    try:
-        os.setsid()
-        set_parent_death_signal(signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(status)  # the parent had died before the line above
-        restore_signals()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
-        if isinstance(program, Command):
-            _execute(program, refusal)
-        for descriptor in (stdout, stderr, refusal):
-            os.close(descriptor)
-        _call(program)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _execute(command: Command, refusal: int) -> NoReturn:
-    try:
-        os.chdir(command.cwd)
-        os.execve(command.argv[0], command.argv, command.env)  # noqa: S606 - no shell wanted
-    except OSError as error:
-        os.write(refusal, f"cannot execute {command.argv[0]} in {command.cwd}: {error}".encode())
-    os._exit(127)
-
-
-def _call(call: Call) -> None:
-    """Call the function with streams of its own; what it raises is printed there and passed on."""
-    sys.stdout, sys.stderr = (
-        os.fdopen(descriptor, "w", 1, "utf-8", "backslashreplace", closefd=False)
-        for descriptor in (1, 2)
-    )
-    try:
-        call.function()
-        sys.stdout.flush()
-    except BaseException:
-        traceback.print_exc()
-        raise

@@ -88,6 +88,8 @@ class DescriptorCalls:
         if source == number:
             return LET_RUN
         if opened is not None and number >= BASE:
+            if self._files.is_retired(number):
+                self._tape.add(Untraceable(call.thread, f"dup2 over {number}", opened.path))
             return self._install_at(call, opened, number, flags)
         if opened is not None:
             self._lower(call, opened, number)
@@ -109,7 +111,7 @@ class DescriptorCalls:
         if replaced is not None and self._files.holders_unknown:
             self._tape.add(Untraceable(call.thread, f"dup2 over {number}", replaced.path))
         else:
-            self._files.closed(number)
+            self._files.retire(number)
 
     # Copying from file to file: programs fall back to reading and writing
 

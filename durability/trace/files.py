@@ -56,6 +56,7 @@ class Files:
         self._by_number: dict[int, OpenFile] = {}
         self._standard: list[OpenFile] = []  # each counted once among its numbers
         self._free: list[int] = []  # a heap
+        self._retired: set[int] = set()
         self._next_number = BASE
         self._crowded = _OPEN_FILES_MIN
         self._inodes: dict[tuple[int, int], int] = {}
@@ -114,9 +115,10 @@ class Files:
         return number
 
     def _lowest(self) -> int:
-        if self._free:
-            return heapq.heappop(self._free)
-        while self._next_number in self._by_number:
+        while self._free:
+            if (number := heapq.heappop(self._free)) not in self._retired:
+                return number
+        while self._next_number in self._by_number or self._next_number in self._retired:
             self._next_number += 1
         self._next_number += 1
         return self._next_number - 1
@@ -138,6 +140,20 @@ class Files:
         number &= 0xFFFFFFFF
         if not self.holders_unknown and number in self._by_number:
             self._forget(number)
+
+    def retire(self, number: int) -> None:
+        """Give a number to no file any more: some process has something else there.
+
+        It would be free in a process forked from that one which closes it, and then be taken for a
+        watched file in both.
+        """
+        self._retired.add(number)
+        if number in self._by_number:
+            self._drop(self._by_number.pop(number))
+
+    def is_retired(self, number: int) -> bool:
+        """Tell whether a number may mean something else to some process."""
+        return number in self._retired
 
     def release_unheld(self) -> bool:
         """Close our copy of each open file that no process holds any more; tell if there was one.

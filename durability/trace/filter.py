@@ -104,14 +104,16 @@ def _ways(file: Callable[[int], Alternatives]) -> tuple[Way, ...]:
                 *("umask", "fork", "vfork", "clone", "clone3", "execve", "execveat", "flock"),
                 *("setuid", "setreuid", "setresuid", "setfsuid"),
                 # after these a path no longer means to the caller what it means to the supervisor
-                *("chroot", "pivot_root", "mount"),
+                *("chroot", "pivot_root", "mount", "move_mount", "setns"),
+                # the kernel chooses the number of a copy of a file that may be watched
+                "pidfd_getfd",
                 # answered with ENOSYS: programs fall back to calls that can be traced
                 *("io_uring_setup", "io_setup"),
             ),
             (),
         ),
         (("open",), (_bits(1, *_CHANGING),)),
-        (("openat",), (_bits(2, *_CHANGING),)),
+        (("openat", "open_by_handle_at"), (_bits(2, *_CHANGING),)),
         (("write", "writev", "pwrite64", "pwritev", "pwritev2"), (file(0),)),
         (("ftruncate", "fallocate", "dup", "dup2", "dup3", "sendfile"), (file(0),)),
         (("copy_file_range", "splice"), (file(2),)),

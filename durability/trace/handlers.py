@@ -11,7 +11,8 @@ _HANDLED_AS: Final = {
     **dict.fromkeys(("vfork",), "fork"),
     **dict.fromkeys(("execveat",), "execve"),
     **dict.fromkeys(("setreuid", "setresuid", "setfsuid"), "setuid"),
-    **dict.fromkeys(("pivot_root", "mount"), "chroot"),
+    **dict.fromkeys(("pivot_root", "mount", "move_mount", "setns"), "name"),
+    **dict.fromkeys(("chroot", "pidfd_getfd", "open_by_handle_at"), "name"),
     **dict.fromkeys(("io_uring_setup", "io_setup"), "refuse"),
 }
 

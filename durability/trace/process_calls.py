@@ -65,8 +65,8 @@ class ProcessCalls:
         process.umask = call.arguments[0] & 0o777
         return LET_RUN
 
-    def chroot(self, call: Notification, _process: Process) -> int:
-        """Whatever changes the meaning of paths."""
+    def name(self, call: Notification, _process: Process) -> int:
+        """Whatever leads to files in a way that cannot be followed: by other paths, or by none."""
         self._tape.add(Untraceable(call.thread, _NAME[call.call], b""))
         return LET_RUN
 

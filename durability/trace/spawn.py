@@ -1,26 +1,23 @@
-"""Starting a program: fork, come under the filter, hand over the listener, exec or call.
+"""Starting a program under a filter, whose listener it hands over before it begins.
 
 A server's client is started without the filter: it runs at native speed, and nothing waits for it.
 """
 
 import os
 import resource
-import signal
 import socket
-import sys
-import traceback
-from contextlib import suppress
-from typing import Final, NamedTuple, NoReturn
+from functools import partial
+from typing import Final, NamedTuple
 
 from durability.errors import MechanismError
 from durability.targets.contract import Command, Program
 from durability.trace import system
+from durability.trace.child import REFUSAL_BYTES_MAX, fork
 from durability.trace.filter import BASE, Filter
 
 _HIGH_NUMBERS: Final = 1024
 """How many descriptors above BASE a target gets at least, where its hard limit allows."""
 _DESCRIPTORS_MAX: Final = 1 << 20
-REFUSAL_BYTES_MAX: Final = 4096
 
 
 class Child(NamedTuple):
@@ -65,12 +62,13 @@ def _fork(program: Program, filter_: Filter | None) -> Child:
     ours, theirs = socket.socketpair()
     stdout, stdout_write = os.pipe()
     stderr, stderr_write = os.pipe()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # or the child would print what we have buffered
-    parent = os.getpid()
-    process = os.fork()
-    if not process:
-        _become(program, filter_, parent, theirs, stdout_write, stderr_write)
+    process = fork(
+        program,
+        stdout=stdout_write,
+        stderr=stderr_write,
+        refusal=theirs.fileno(),
+        prepare=partial(_come_under, program, filter_, theirs),
+    )
     theirs.close()
     os.close(stdout_write)
     os.close(stderr_write)
@@ -85,51 +83,17 @@ def refused(reason: bytes) -> MechanismError:
     return MechanismError(f"the target cannot be started under the tracer: {text}")
 
 
-def _become(
-    program: Program,
-    filter_: Filter | None,
-    parent: int,
-    handover: socket.socket,
-    stdout: int,
-    stderr: int,
-) -> NoReturn:
-    """Turn this forked child into the program."""
-    status = 127
-    try:
-        system.set_parent_death_signal(signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(status)  # it died before we could tie ourselves to it
-        os.setsid()
-        system.become_readable()
-        system.restore_signals()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
-            os.dup2(source, number)
-            os.close(source)
-        if isinstance(program, Command) or filter_ is None:
-            # A client forked in the middle of a run would keep the server's files and locks alive.
-            os.closerange(3, handover.fileno())
-            os.closerange(handover.fileno() + 1, _DESCRIPTORS_MAX)
-        if filter_ is not None:
-            listener = filter_.install()
-            socket.send_fds(handover, [b"listener"], [listener])
-            os.close(listener)
-        if isinstance(program, Command):
-            os.chdir(program.cwd)
-            os.execve(program.argv[0], program.argv, dict(program.env))  # noqa: S606 - no shell wanted
-        handover.close()
-        program.function()
-        status = 0
-    except BaseException as error:  # noqa: BLE001 - nothing may unwind into the supervisor's own code
-        text = traceback.format_exc()
-        with suppress(OSError):
-            handover.send(str(error).encode()[:REFUSAL_BYTES_MAX])
-        os.write(2, text.encode("utf-8", "replace"))
-        status = 1
-    finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-        os._exit(status)
+def _come_under(program: Program, filter_: Filter | None, handover: socket.socket) -> None:
+    """Prepare a forked child: let it be read, drop what is not its own, install the filter."""
+    system.become_readable()
+    if isinstance(program, Command) or filter_ is None:
+        # A client forked in the middle of a run would keep the server's files and locks alive.
+        os.closerange(3, handover.fileno())
+        os.closerange(handover.fileno() + 1, _DESCRIPTORS_MAX)
+    if filter_ is not None:
+        listener = filter_.install()
+        socket.send_fds(handover, [b"listener"], [listener])
+        os.close(listener)
 
 
 def raise_descriptor_limit() -> None:

@@ -29,6 +29,7 @@ from typing import Final
 
 from durability.targets.contract import Command, Launch, Service
 from durability.trace import system
+from durability.trace.child import REFUSAL_BYTES_MAX, sweep
 from durability.trace.descriptor_calls import DescriptorCalls
 from durability.trace.file_calls import FileCalls
 from durability.trace.files import Files
@@ -42,7 +43,6 @@ from durability.trace.process_calls import ProcessCalls
 from durability.trace.processes import Processes, descendants
 from durability.trace.readiness import Readiness
 from durability.trace.spawn import (
-    REFUSAL_BYTES_MAX,
     Child,
     raise_descriptor_limit,
     refused,
@@ -367,16 +367,6 @@ class _Supervision:
             ended.close()
         os.close(self._listener.descriptor)
         return status
-
-
-def sweep() -> None:
-    """Kill and reap every descendant of this process; orphans have become its children."""
-    with suppress(ChildProcessError):
-        while True:
-            for process in descendants(os.getpid()):
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-            os.waitpid(-1, 0)
 
 
 def _is_readable(descriptor: int) -> bool:

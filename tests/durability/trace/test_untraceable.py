@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from durability.trace.supervisor import Run, Supervisor
 from tests.durability.trace.alone import alone
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+MOVE_MOUNT, PIDFD_GETFD = 429, 438
 
 
 def run(function: Callable[[], None], root: Path, order: KillOrder | None = None) -> Run:
@@ -41,6 +43,11 @@ def then_write(function: Callable[[], object], root: Path) -> Callable[[], None]
         (lambda root: linked(root, "out", "f"), "link from outside of the root of f"),
         (lambda root: linked(root, "f", "out"), "link to outside of the root of f"),
         (lambda _: LIBC.chroot(b"/nowhere"), "chroot"),
+        (lambda _: LIBC.setns(-1, 0), "setns"),
+        (lambda _: LIBC.syscall(MOVE_MOUNT, -1, b"", -1, b"", 0), "move_mount"),
+        (lambda _: LIBC.open_by_handle_at(-1, None, os.O_WRONLY), "open_by_handle_at"),
+        (lambda _: LIBC.syscall(PIDFD_GETFD, -1, 0, 0), "pidfd_getfd"),
+        (lambda root: over_a_pipe(root / "f"), "dup2 over 1500 of f"),
     ],
 )
 def test_a_way_around_is_named(root: Path, way: Callable[[Path], object], named: str) -> None:
@@ -50,6 +57,12 @@ def test_a_way_around_is_named(root: Path, way: Callable[[Path], object], named:
     assert result.reached
     assert result.trace.untraceable() == [named]
     assert not result.landed()
+
+
+def over_a_pipe(path: Path) -> None:
+    """Put a file where a process that was forked before may have a pipe."""
+    os.dup2(os.pipe()[1], 1500)
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), 1500)
 
 
 def store(path: Path) -> None:
@@ -97,6 +110,48 @@ def test_a_low_number_put_over_a_watched_one(root: Path) -> None:
 
     (named,) = run(diverge, root).trace.untraceable()
     assert named.startswith("dup2 over 1")
+
+
+def test_a_file_that_was_sent_through_a_socket_is_found_by_comparing(root: Path) -> None:
+    """No filter sees what a message carries."""
+
+    def send_to_itself() -> None:
+        ours, theirs = socket.socketpair()
+        socket.send_fds(ours, [b"file"], [os.open(root / "f", os.O_WRONLY | os.O_CREAT)])
+        _, (received,), *_ = socket.recv_fds(theirs, 10, 1)
+        os.write(received, b"unseen")
+
+    result = run(then_write(send_to_itself, root), root, KillOrder(4))
+    assert result.reached
+    (difference,) = result.differences
+    assert difference.startswith("file f is 6 bytes on disk, 0 in the trace")
+    assert not result.landed()
+
+
+@pytest.mark.parametrize("over_a_watched_one", [False, True])
+def test_a_pipe_at_a_high_number_is_not_taken_for_a_file(
+    root: Path, *, over_a_watched_one: bool
+) -> None:
+    """A forked process closes its copy of the pipe and opens a log, of which we draw the number."""
+
+    def diverge() -> None:
+        reader, writer = os.pipe()
+        number = os.open(root / "f", os.O_WRONLY | os.O_CREAT)
+        if not over_a_watched_one:
+            number += 1
+        os.dup2(writer, number)
+        if os.fork():
+            os.wait()
+            os.write(number, b"to the pipe")
+            assert os.read(reader, 100) == b"to the pipe"
+        else:
+            os.close(number)
+            os.write(os.open(root / "log", os.O_WRONLY | os.O_CREAT), b"log")
+
+    result = run(diverge, root)
+    assert result.exit_status == 0, result.stderr
+    assert result.differences == result.trace.untraceable() == []
+    assert (root / "log").read_bytes() == b"log"
 
 
 @pytest.mark.parametrize("command", [fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC])
