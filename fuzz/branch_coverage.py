@@ -15,8 +15,8 @@ from durability.errors import InconclusiveError, MechanismError
 from fuzz.campaign import PROJECT, environment
 from fuzz.targets import TARGETS
 
-_NO_READERS: Final = ("encode", "write", "_split", "apply")
-"""Functions that decode nothing: what writes, and what a command does once it is decoded."""
+_NO_READERS: Final = ("draw", "encode", "write", "_split", "apply")
+"""Functions that decode nothing: what draws, what writes, what a decoded command does."""
 
 
 class ModuleCoverage(msgspec.Struct, frozen=True):
