@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from fuzz.directories import DataDirectory, other_name
+from fuzz.directories import NAMES, DataDirectory, other_name
 from fuzz.layout import Layout
 from fuzz.seal import seal_metadata, seal_segment, seal_snapshot
 
@@ -21,7 +21,6 @@ _HEAD: Final = struct.Struct("<BB")
 _STEP: Final = struct.Struct("<BBIHB")
 _STEPS_MAX: Final = 16
 _SURVIVES: Final = 255
-_NAMES: Final = 12
 
 
 class Damage(IntEnum):
@@ -93,9 +92,9 @@ def damage(program: bytes, directories: Sequence[DataDirectory]) -> DamagedDirec
             case Damage.DELETE:
                 del files[name]
             case Damage.DUPLICATE:
-                files[other_name(value % _NAMES)] = files[name]
+                files[other_name(value % NAMES)] = files[name]
             case Damage.RENAME:
-                files[other_name(value % _NAMES)] = files.pop(name)
+                files[other_name(value % NAMES)] = files.pop(name)
             case Damage.FROM_ANOTHER:
                 another = directories[value % len(directories)].files
                 files[name] = another.get(name, files[name])

@@ -11,9 +11,13 @@ from fuzz.disk import MemoryFilesystem
 from raft.config import Config
 from raft.log_entry import EntryType, LogEntry
 from raft.peer import Peer, PeerRole, encode_peers
+from raft.recovery import OLD_METADATA_NAME
 from raft.segment import RECORD_BYTES, segment_name
 from raft.snapshot import Snapshot
 from raft.storage import Storage
+
+NAMES: Final = 12
+"""How many names files are given, other than those they have."""
 
 _BATCHES_A_TERM: Final = 4
 _STATE: Final = (b"state", b"machine")
@@ -152,6 +156,11 @@ def _entry(term: int, index: int) -> LogEntry:
 
 
 def other_name(number: int) -> str:
-    """Name a file that a data directory may have, whether or not one has it."""
+    """Name a file that a data directory may have, of ours or of raft.cr, whether or not one has it.
+
+    `number` is below `NAMES`.
+    """
     names = ("metadata", "metadata.tmp", "snapshot", "snapshot.tmp")
+    if number == NAMES - 1:
+        return OLD_METADATA_NAME
     return names[number] if number < len(names) else segment_name(number - len(names) + 1)

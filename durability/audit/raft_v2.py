@@ -19,6 +19,7 @@ from durability.audit.data_directory import DataDirectory, printable
 from durability.audit.log_entry import Entry
 from durability.audit.raft_v2_files import (
     Segment,
+    check_segment_format,
     decode_metadata,
     decode_snapshot,
     read_segment,
@@ -96,6 +97,8 @@ def read_raft_v2(directory: DataDirectory, *, recovered: bool) -> RecoveredDirec
         return RecoveredDirectory(audit)
 
     obsolete = _obsolete(names, snapshot)
+    for name in obsolete:
+        _judge_format(audit, name, directory.read(name))
     segments = [
         _read_segment(directory, name, metadata.directory_id) for name in names[len(obsolete) :]
     ]
@@ -116,13 +119,23 @@ def _obsolete(names: Sequence[str], snapshot: Snapshot | None) -> Sequence[str]:
     """Return the segments that end at or below the snapshot's index, where the next one tells.
 
     They may be anything but needed: an unlink may be unfinished, or undone by a power cut, which
-    also brings back what a log that the snapshot replaced had claimed. So they are not even read.
+    also brings back what a log that the snapshot replaced had claimed. So no more of them is read
+    than their format.
     """
     if snapshot is None:
         return ()
     return [
         name for name, following in pairwise(names) if _first_index(following) <= snapshot.index + 1
     ]
+
+
+def _judge_format(audit: DirectoryAudit, name: str, data: bytes) -> None:
+    """Judge what a later version wrote: it is not for this one to remove."""
+    try:
+        check_segment_format(data)
+    except MalformedError as error:
+        if error.kind == "unknown-format":
+            audit.violate_malformed(name, error)
 
 
 def _first_index(name: str) -> int:

@@ -29,6 +29,7 @@ _U64: Final = struct.Struct("<Q")
 _RECORD_TYPE_OFFSET: Final = 32
 
 _VERSION: Final = 2
+_SEGMENT_MAGIC: Final = b"RAFTSEGM"
 _HEADER_BYTES: Final = _PREAMBLE.size + _SEGMENT.size
 _CHUNK_BYTES_MAX: Final = 2**20
 
@@ -227,7 +228,7 @@ def _end_of_whole_records(data: bytes) -> int:
 def _decode_segment_header(data: bytes, first_index: int, directory_id: int) -> SegmentHeader:
     cursor = Cursor(data)
     try:
-        _take_preamble(cursor, b"RAFTSEGM")
+        _take_preamble(cursor, _SEGMENT_MAGIC)
     except MalformedError as error:
         # Cut short, whatever else is wrong with it; but a later version is refused by its name.
         if error.kind == "corrupt" and len(data) < _HEADER_BYTES:
@@ -311,6 +312,11 @@ def _durable_index_behind(data: bytes, start: int, seed: int) -> int:
         if worth_it and crc32c(view[at + 4 : end], seed) == crc:
             largest = durable_index
     return largest
+
+
+def check_segment_format(data: bytes) -> None:
+    """Read no more than a segment's magic, version and features. Raises MalformedError."""
+    _take_preamble(Cursor(data), _SEGMENT_MAGIC)
 
 
 def _take_preamble(cursor: Cursor, magic: bytes) -> None:

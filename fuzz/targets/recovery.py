@@ -29,11 +29,16 @@ from fuzz.disk import KilledError, MemoryFilesystem
 from fuzz.laws import BrokenLawError
 from fuzz.target import Target
 from raft.config import Config
-from raft.errors import CorruptionError, StorageError, WrongDirectoryError
+from raft.errors import (
+    CorruptionError,
+    StorageError,
+    UnsupportedFormatError,
+    WrongDirectoryError,
+)
 from raft.filesystem import Filesystem
 from raft.log_entry import LogEntry
 from raft.metadata import METADATA_NAME, Metadata
-from raft.recovery import Recovery
+from raft.recovery import OLD_METADATA_NAME, Recovery
 from raft.snapshot import Snapshot
 from raft.storage import Storage
 
@@ -128,7 +133,10 @@ def _snapshot_bytes(storage: Storage) -> bytes:
 def _check_refusal(
     damaged: DamagedDirectory, filesystem: MemoryFilesystem, error: StorageError
 ) -> None:
-    left = {name: data for name, data in damaged.files.items() if name not in _TEMPORARIES}
+    left = dict(damaged.files)
+    if not isinstance(error, UnsupportedFormatError):
+        left = {name: data for name, data in left.items() if name not in _TEMPORARIES}
+    # What another version has written is its own, temporaries and all.
     if filesystem.files != left:
         raise BrokenLawError(f"it was changed and then refused: {error}") from error
     if damaged.only_tail_is_damaged and not damaged.sealed:
@@ -253,8 +261,9 @@ def _check_audit(
         audit = audit_directory(path)
     reasons = [violation.message for violation in audit.violations]
     if isinstance(outcome, StorageError):
-        # The auditor is not told whose directory it should be.
-        if not reasons and not isinstance(outcome, WrongDirectoryError):
+        # The auditor is not told whose directory it should be, and reads none of two formats.
+        unread = OLD_METADATA_NAME in damaged.files
+        if not reasons and not unread and not isinstance(outcome, WrongDirectoryError):
             raise BrokenLawError(f"{outcome}; and the auditor finds nothing: {audit}")
         return
     if reasons:

@@ -42,6 +42,10 @@ def judge(tmp_path: Path) -> Callable[[str, bytes], RecoveredDirectory]:
     return judged
 
 
+_FORMAT = (8, 9, 12, 13, 14, 15)
+"""Where version and required features stand in every file."""
+
+
 def flips(data: bytes) -> Iterator[tuple[int, bytes]]:
     for offset in range(len(data)):
         for mask in (0x01, 0x80, 0xFF):
@@ -65,7 +69,11 @@ def test_what_is_obsolete_may_be_anything(
     judge: Callable[[str, bytes], RecoveredDirectory],
 ) -> None:
     for offset, data in flips(example()[name(1)]):
-        assert judge(name(1), data).audit.last_index == 9, offset
+        audit = judge(name(1), data).audit
+        assert audit.last_index == 9, offset
+        # What a later version wrote is not for this one to remove: the node refuses to.
+        kinds = ["unknown-format"] if offset in _FORMAT else []
+        assert [violation.kind for violation in audit.violations] == kinds, offset
 
 
 @pytest.mark.parametrize("file", NEEDED)
