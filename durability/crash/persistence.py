@@ -8,6 +8,7 @@ only what is `pending` is remembered.
 from collections.abc import Iterable, Iterator
 
 from durability.crash.models import Model, NameOrder
+from durability.crash.operation_log import leave_order
 from durability.crash.operations import (
     Data,
     FileOperation,
@@ -15,7 +16,7 @@ from durability.crash.operations import (
     Operation,
     Shrink,
 )
-from durability.crash.splitting import SYNCHRONOUS, Splitter, leave_order
+from durability.crash.splitting import SYNCHRONOUS, Splitter
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced
 from durability.trace.records import AnyRecord, Sync, Write

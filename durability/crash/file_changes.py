@@ -1,0 +1,271 @@
+"""What changes the contents of files, as micro-operations.
+
+How long each file is, and which of its pages certainly have a block on disk, is followed as the
+processes of the run see it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from durability.crash.models import Growth, Model
+from durability.crash.operation_log import OperationLog, need
+from durability.crash.operations import ROOT, Data, Grow, Operation, Shift, Shrink, Stale
+from durability.crash.storage import pages
+from durability.trace.kill_order import PAGE_BYTES
+from durability.trace.records import Allocate, Truncate, Write
+
+_KEEP_SIZE: Final = 0x01
+_PUNCH_HOLE: Final = 0x02
+_COLLAPSE_RANGE: Final = 0x08
+_ZERO_RANGE: Final = 0x10
+_INSERT_RANGE: Final = 0x20
+
+
+class _File:
+    """A file as processes see it, and the operations that later ones on it depend on.
+
+    `blocks` holds, for each page that may have a block, the operations that gave it one; `units`
+    the last operation on each unit; `growths` those since the last `Shrink` or `Shift`, the
+    `barrier`. On disk it is at least `reached` bytes long.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.reached = 0
+        self.blocks: dict[int, list[Operation]] = {}
+        self.units: dict[int, Operation] = {}
+        self.growths: list[Grow] = []
+        self.barrier: Operation | None = None
+
+    def in_place(self, page: int) -> bool:
+        """Tell whether a page certainly has a block, so that a write to it goes there."""
+        made = self.blocks.get(page)
+        return made is not None and all(operation.durable for operation in made)
+
+    def may_end_before(self, size: int) -> bool:
+        """Tell whether nothing has made the file reach to a size, though it is longer.
+
+        Writing any page to disk makes the file there reach to the end of that page.
+        """
+        for growth in self.growths:
+            if growth.durable:
+                self.reached = max(self.reached, growth.size)
+        self.growths = [growth for growth in self.growths if not growth.durable]
+        expected = {growth.size for growth in self.growths}
+        return bool(expected) and size > self.reached and size not in expected
+
+    def forget_pages(self, first: int) -> None:
+        """Note that the blocks from a page on are gone."""
+        self.blocks = {page: made for page, made in self.blocks.items() if page < first}
+
+
+class FileChanges:
+    """The files of one run, whose changes it turns into micro-operations under a model."""
+
+    def __init__(self, model: Model, log: OperationLog) -> None:
+        self._model = model
+        self._log = log
+        self._files: defaultdict[int, _File] = defaultdict(_File)
+
+    def write(self, record: Write) -> Iterator[Operation]:
+        """Yield the parts of a write, page by page."""
+        for start, end in pages(record.offset, len(record.data)):
+            piece = record.data[start - record.offset : end - record.offset]
+            yield from self._write_page(record.file, record.path, start, piece)
+
+    def _write_page(self, file: int, path: bytes, offset: int, data: bytes) -> Iterator[Operation]:
+        """Yield the data of a write to one page, then the growth it brings."""
+        view = self._files[file]
+        page = offset // PAGE_BYTES
+        yield from self._fill_last_page(file, path, offset)
+        in_place, has_block = view.in_place(page), page in view.blocks
+        wrote: list[Operation] = []
+        for piece in self._pieces(offset, data, new_block=not has_block):
+            operation = Data(
+                record=self._log.record, path=path, file=file, offset=piece[0], data=piece[1]
+            )
+            if self._model.stale_blocks and not in_place:
+                stale = Stale.behind(operation)
+                self._place(view, stale)
+                if not has_block:
+                    self._log.append(stale, joins=False)
+                operation.needs.append(stale)
+                yield stale
+            self._place(view, operation)
+            if self._model.growth is Growth.WITH_DATA and operation.end > view.size:
+                view.size = operation.grows_to = operation.end
+            if self._model.copy_on_write or self._model.data_in_log or not has_block:
+                self._log.append(operation, joins=self._model.data_in_log)
+            wrote.append(operation)
+            yield operation
+        view.blocks.setdefault(page, wrote)
+        if self._model.growth is Growth.WITH_DATA:
+            return
+        end = offset + len(data)
+        size = min(max(end, view.size), (page + 1) * PAGE_BYTES)
+        if end > view.size or view.may_end_before(size):
+            yield self._grow(file, path, size, wrote, at_once=in_place)
+            yield from self._grow_by_others(file, path, wrote)
+
+    def _grow_by_others(
+        self, file: int, path: bytes, wrote: list[Operation]
+    ) -> Iterator[Operation]:
+        """Yield the growth to the same size that comes with data written before.
+
+        Whatever data of a file btrfs finishes writing, it then takes the size as it is by now.
+        """
+        view = self._files[file]
+        if self._model.copy_on_write:
+            earlier = (one for one in view.units.values() if not one.durable and one not in wrote)
+            first = min(earlier, key=lambda one: one.record, default=None)
+            if first is not None:
+                yield self._grow(file, path, view.size, [first], at_once=False)
+
+    def _fill_last_page(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
+        """Yield the growth that the last page brings once the file goes on behind it."""
+        view = self._files[file]
+        page = view.size // PAGE_BYTES
+        end = (page + 1) * PAGE_BYTES
+        if self._model.growth is Growth.WITH_DATA or page not in view.blocks or size < end:
+            return
+        if view.may_end_before(end):
+            per_page = PAGE_BYTES // self._model.unit_bytes
+            units = range(page * per_page, (page + 1) * per_page)
+            wrote = list(dict.fromkeys(view.units[unit] for unit in units if unit in view.units))
+            yield self._grow(file, path, end, wrote, at_once=False)
+
+    def _pieces(self, offset: int, data: bytes, *, new_block: bool) -> Iterator[tuple[int, bytes]]:
+        """Cut what is written in place into units; a new block is not seen before it is whole."""
+        unit_bytes = self._model.unit_bytes
+        if unit_bytes == PAGE_BYTES or (self._model.logged and new_block):
+            yield offset, data
+            return
+        at = 0
+        while at < len(data):
+            until = at + unit_bytes - (offset + at) % unit_bytes
+            yield offset + at, data[at:until]
+            at = until
+
+    def _place(self, view: _File, operation: Data) -> None:
+        """Let data depend on what was written to the same units before."""
+        if view.barrier is not None and isinstance(view.barrier, Shift):
+            operation.needs.append(view.barrier)
+        if not operation.data:
+            return
+        unit_bytes = self._model.unit_bytes
+        for unit in range(operation.offset // unit_bytes, (operation.end - 1) // unit_bytes + 1):
+            before = view.units.get(unit)
+            if self._model.units_in_order:
+                need(operation, before)
+            view.units[unit] = operation
+
+    def _grow(
+        self, file: int, path: bytes, size: int, wrote: list[Operation], *, at_once: bool
+    ) -> Operation:
+        view = self._files[file]
+        operation = Grow(record=self._log.record, path=path, file=file, size=size)
+        if view.barrier is not None:
+            operation.needs.append(view.barrier)
+        growth = self._model.growth
+        if growth is Growth.AFTER_DATA:
+            operation.needs += wrote
+            at_once = at_once and not wrote
+        elif growth is Growth.AFTER_BLOCK and not at_once:
+            operation.needs += view.blocks.get((size - 1) // PAGE_BYTES, [])
+        self._log.append(operation, joins=at_once)
+        view.size = max(view.size, size)
+        view.growths.append(operation)
+        return operation
+
+    def truncate(self, record: Truncate) -> Iterator[Operation]:
+        """Yield the parts of a truncation, which may also make the file longer."""
+        return self.set_size(record.file, record.path, record.size)
+
+    def set_size(self, file: int, path: bytes, size: int) -> Iterator[Operation]:
+        """Yield what gives a file another size: nothing where it has that already."""
+        view = self._files[file]
+        if size > view.size:
+            yield from self._fill_last_page(file, path, size)
+            yield self._grow(file, path, size, [], at_once=True)
+            return
+        if size == view.size:
+            return
+        page = size // PAGE_BYTES
+        tail = min(view.size, (page + 1) * PAGE_BYTES) - size
+        shrink = Shrink(
+            record=self._log.record, path=path, file=file, size=size, zeroes=self._model.data_in_log
+        )
+        if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
+            # The page in memory ends in zeros from now on, and may be written before the size is.
+            zeros = list(self._write_page(file, path, size, bytes(tail)))
+            yield from zeros
+            if self._model.zeroes_cut_block and view.in_place(page):
+                shrink.needs += zeros
+        view.size = size
+        yield self._bar(view, shrink)
+        view.forget_pages(-(-size // PAGE_BYTES))
+
+    def _bar(self, view: _File, operation: Shrink | Shift) -> Operation:
+        if view.barrier is not None:
+            operation.needs.append(view.barrier)
+        self._log.append(operation, joins=True)
+        view.barrier = operation
+        view.reached = min(view.reached, view.size)
+        view.growths.clear()
+        return operation
+
+    def allocate(self, record: Allocate) -> Iterator[Operation]:
+        """Yield the parts of what fallocate did: to a range, or to all behind its start."""
+        view = self._files[record.file]
+        end = record.offset + record.length
+        if record.mode & (_COLLAPSE_RANGE | _INSERT_RANGE):
+            yield self._shift(record, view)
+            return
+        if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
+            yield from self._zero(record, min(end, view.size))
+        if not record.mode & _KEEP_SIZE and end > view.size:
+            yield self._grow(record.file, record.path, end, [], at_once=True)
+
+    def _zero(self, record: Allocate, end: int) -> Iterator[Operation]:
+        view = self._files[record.file]
+        for start, until in pages(record.offset, end - record.offset):
+            zeros = bytes(until - start)
+            yield from self._write_page(record.file, record.path, start, zeros)
+            if len(zeros) == PAGE_BYTES:
+                view.blocks.pop(start // PAGE_BYTES, None)
+        if view.may_end_before(end):
+            # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch.
+            yield self._grow(record.file, record.path, end, [], at_once=False)
+
+    def _shift(self, record: Allocate, view: _File) -> Operation:
+        length = -record.length if record.mode & _COLLAPSE_RANGE else record.length
+        shift = Shift(
+            record=self._log.record,
+            path=record.path,
+            file=record.file,
+            offset=record.offset,
+            length=length,
+        )
+        # What is moved is written first: man 2 fallocate, and in each of the three file systems.
+        first = record.offset // self._model.unit_bytes
+        shift.needs += [made for unit, made in view.units.items() if unit >= first]
+        shift.needs += view.growths
+        view.size += length
+        view.forget_pages(record.offset // PAGE_BYTES)
+        return self._bar(view, shift)
+
+    def allocation(self, node: int | None) -> list[Operation]:
+        """Return what is on disk once blocks are allocated for all that a file holds."""
+        view = self._files.get(ROOT if node is None else node)
+        if view is None:
+            return []
+        found: list[Operation] = list(view.growths)
+        if self._model.growth is Growth.AFTER_BLOCK:
+            # The blocks that this gives it are written before the log is.
+            found += [
+                last
+                for page, last in view.units.items()
+                if page in view.blocks and not view.in_place(page)
+            ]
+        return found
