@@ -19,7 +19,6 @@ _HEADER = struct.Struct(f"<{PREAMBLE_BYTES}sQQQQII")
 _CRC = struct.Struct("<I")
 _RECORD = struct.Struct("<IIQQQBI")
 _CHECKED = struct.Struct("<IQQQBI")
-_INDEX_OFFSET = 24
 _SIZE_BYTES = 4
 
 # Indexing a tuple is several times cheaper than calling the enum.
