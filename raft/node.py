@@ -33,11 +33,8 @@ from raft.election import Role
 from raft.errors import (
     AlreadyBootstrappedError,
     CommandTooLargeError,
-    ConfigError,
     MembershipError,
     NotLeaderError,
-    ProposalError,
-    StoppedError,
 )
 from raft.filesystem import Filesystem, LocalFilesystem
 from raft.leader import Leader
@@ -49,6 +46,7 @@ from raft.peer import Peer, encode_peers
 from raft.recovery import Recovery
 from raft.replica import Replica
 from raft.state_machine import StateMachine
+from raft.stopping import StopOnFailure
 from raft.storage import Storage
 
 # That of the first configuration, so that every node bootstrapped alike has the same first entry.
@@ -80,7 +78,7 @@ class Node:
             directory = LocalFilesystem(directory)
         self._config = config
         self._storage = Storage(directory, config)
-        self._stop_on_failure = _StopOnFailure()
+        self._stop_on_failure = StopOnFailure()
         try:
             self._replica = Replica(config, state_machine, self._storage)
         except BaseException:
@@ -388,29 +386,3 @@ class Node:
         if leader is None:
             raise NotLeaderError(self.leader_id)
         return leader
-
-
-class _StopOnFailure:
-    """Lets a call begin only while the node runs, and stops the node where one fails halfway.
-
-    A ProposalError or a ConfigError is raised before anything has been changed.
-    """
-
-    __slots__ = ("closed", "stopped")
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.stopped = False
-
-    def __enter__(self) -> None:
-        if self.stopped:
-            raise StoppedError("this node has stopped; open the directory anew")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None and not isinstance(error, ProposalError | ConfigError):
-            self.stopped = True

@@ -171,16 +171,22 @@ def largest_claim(data: bytes, offset: int, directory_id: int, at_least: int) ->
     seed = checksum_seed(directory_id)
     view = memoryview(data)
     largest = 0
-    # Every record has an index that is not 0, a known type, and a size whose upper bytes are zeros:
-    # to look for those spares looking closely at every byte, not least at the pages of zeros that a
-    # power cut may leave.
+    # Every record has an index that is not 0, a known type, and a size whose upper bytes are zeros.
+    # To look for those first, and to pass over pages of zeros as a power cut may leave them, spares
+    # looking closely at every byte.
     used = min(_SIZE_BYTES, (len(data).bit_length() + 7) // 8)
+    zeros = bytes(_SIZE_BYTES - used)
     records = re.compile(
-        rb"(?s)(?!\0{8})(?=.{8}[\x00-\x%02x].{%d}\0{%d})"
-        % (len(_TYPES) - 1, used, _SIZE_BYTES - used)
+        rb"(?s)%b(?:(?<=[\0-\x%02x].{%d}%b)(?<!\0{8}.{5})|(?<=\0{17})(\0+))"
+        % (zeros, len(_TYPES) - 1, used, zeros)
     )
-    for found in records.finditer(data, offset + _INDEX_OFFSET):
-        start = found.start() - _INDEX_OFFSET
+    position = offset + RECORD_BYTES - len(zeros)
+    while found := records.search(data, position):
+        if found[1]:
+            position = found.end()
+            continue
+        position = found.start() + 1
+        start = found.end() - RECORD_BYTES
         crc, _, durable_index, _, index, _, size = _RECORD.unpack_from(data, start)
         end = start + RECORD_BYTES + size
         # The cheap conditions come first: a checksum over megabytes at every byte would take hours.

@@ -9,33 +9,48 @@ from raft.errors import DirectoryLockedError, DiskError
 from raft.filesystem import File
 
 
+class _Content:
+    """What a file holds, whatever its name is by now; it is copied when it is first changed."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data = data
+
+    def changing(self) -> bytearray:
+        """Return it as it can be changed in place."""
+        if isinstance(self.data, bytes):
+            self.data = bytearray(self.data)
+        return self.data
+
+
 class MemoryFile:
     """An open file."""
 
     __slots__ = ("_content",)
 
-    def __init__(self, content: bytearray) -> None:
+    def __init__(self, content: _Content) -> None:
         self._content = content
 
     def size(self) -> int:
         """Say how long the file is."""
-        return len(self._content)
+        return len(self._content.data)
 
     def read(self, offset: int, size: int) -> bytes:
         """Read `size` bytes at `offset`, or as many as there are."""
-        return bytes(self._content[offset : offset + size])
+        return bytes(self._content.data[offset : offset + size])
 
     def append(self, data: bytes) -> None:
         """Write all of `data` at the end."""
-        self._content += data
+        self._content.changing().extend(data)
 
     def overwrite(self, offset: int, data: bytes) -> None:
         """Write all of `data` at `offset`, over as many bytes."""
-        self._content[offset : offset + len(data)] = data
+        self._content.changing()[offset : offset + len(data)] = data
 
     def truncate(self, size: int) -> None:
         """Cut the file to `size` bytes."""
-        del self._content[size:]
+        del self._content.changing()[size:]
 
     def sync_data(self) -> None:
         """Nothing can be lost."""
@@ -51,12 +66,12 @@ class MemoryFilesystem:
     """Files by name, in one directory, which behaves as a `raft.filesystem.LocalFilesystem`."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._files: dict[str, bytes | bytearray] = dict(files)
+        self._files = {name: _Content(data) for name, data in files.items()}
         self._locked = False
 
     def files(self) -> dict[str, bytes]:
         """Return what is there, by name."""
-        return {name: bytes(content) for name, content in self._files.items()}
+        return {name: bytes(content.data) for name, content in self._files.items()}
 
     def lock(self) -> None:
         """Keep others out until `close`."""
@@ -80,15 +95,12 @@ class MemoryFilesystem:
         """Create a file that does not exist, empty."""
         if name in self._files:
             self._fail("create", name, errno.EEXIST)
-        content = self._files[name] = bytearray()
+        content = self._files[name] = _Content(b"")
         return MemoryFile(content)
 
     def open(self, name: str) -> File:
         """Open a file that exists."""
-        content = self._existing("open", name)
-        if isinstance(content, bytes):
-            content = self._files[name] = bytearray(content)
-        return MemoryFile(content)
+        return MemoryFile(self._existing("open", name))
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file in one step, over an existing one if there is one."""
@@ -104,7 +116,7 @@ class MemoryFilesystem:
     def sync(self) -> None:
         """Nothing can be lost."""
 
-    def _existing(self, action: str, name: str) -> bytes | bytearray:
+    def _existing(self, action: str, name: str) -> _Content:
         content = self._files.get(name)
         if content is None:
             self._fail(action, name, errno.ENOENT)

@@ -1,8 +1,8 @@
 """Hunting one planted defect with every technique.
 
 The corpus is replayed first: what it finds, it finds in every test run. Then each mutator has its
-executions, from the same corpus, until one has found it. To compare, all of them have theirs, and
-uniformly random inputs and Hypothesis too.
+executions, from the same corpus, a few times over, until one has found it. To compare, all of them
+have theirs, and uniformly random inputs and Hypothesis too.
 """
 
 import resource
@@ -21,6 +21,9 @@ from fuzz.mutants.trial import Attempt, Changed, attempt
 
 EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}
 """What each mutator has, unless it is told otherwise: ten seconds of CPU time."""
+
+_ROUNDS_MAX: Final = 3
+"""How often a mutator begins anew, from another seed: what it finds it finds by chance."""
 
 _SECONDS_MAX: Final = 60.0
 """A target of a hundred executions a second is given up earlier."""
@@ -70,7 +73,9 @@ def hunt(
     if compare or not attempts["replay"].executions:
         with edited_package(defect.path, content) as root:
             for mutator in MUTATORS:
-                attempts[mutator] = _fuzz(target, mutator, executions[mutator], corpus, seed, root)
+                attempts[mutator] = _search(
+                    target, mutator, executions[mutator], corpus, seed, root
+                )
                 if attempts[mutator].executions and not compare:
                     break
     cpu_s = _cpu_s() - before
@@ -90,6 +95,17 @@ def hunt(
         message=found[0].message if found else "",
         cpu_s=cpu_s,
     )
+
+
+def _search(
+    target: str, mutator: Mutator, executions: int, corpus: Corpus, seed: int, root: Path
+) -> Attempt:
+    """Fuzz until the defect is found; its executions are those of all rounds."""
+    for number in range(_ROUNDS_MAX):
+        done = _fuzz(target, mutator, executions, corpus, seed + number, root)
+        if done.executions:
+            return Attempt(number * executions + done.executions, done.message)
+    return Attempt()
 
 
 def _fuzz(

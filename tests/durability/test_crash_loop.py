@@ -97,7 +97,7 @@ def test_control_programs_come_out_as_they_must(
     assert {violation["kind"] for violation in found["violations"]} == kinds
     assert found["landed"] == int(kills)
     if status == INCONCLUSIVE:
-        assert "acknowledged" in found["reasons"][0]
+        assert any("acknowledged before" in reason for reason in found["reasons"])
 
 
 def test_a_violation_is_kept_and_can_be_replayed(tmp_path: Path) -> None:
