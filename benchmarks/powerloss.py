@@ -13,7 +13,7 @@ import tempfile
 
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS
-from durability.crash_cycle import Plan
+from durability.cycle import Plan
 from durability.power_loss import LossScope, power_loss
 from durability.targets import catalogue
 

@@ -20,8 +20,8 @@ from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, Model
-from durability.crash_cycle import Plan
 from durability.crash_loop import Limits, crash_loop
+from durability.cycle import Plan
 from durability.errors import DurabilityError, InconclusiveError
 from durability.power_loss import LossScope, power_loss
 from durability.report.crash_state import LossViolation

@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -18,86 +18,19 @@ from durability.audit.violation import Violation
 from durability.campaign.places import require_room
 from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
-from durability.errors import CannotKeepError, DurabilityError, InconclusiveError, VacuousError
+from durability.crash_findings import CrashFindings
+from durability.cycle import Cycle, Measured, Plan, Start
+from durability.errors import DurabilityError, InconclusiveError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
-from durability.report.finding import Finding, keep
-from durability.targets.contract import Launch, Target, Tear
+from durability.targets.contract import Launch, Target
 from durability.timed_kill import MICROSECONDS, Timer
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace
 
 _ATTEMPTS_MAX: Final = 10
-_RETRIES_MAX: Final = 8
 _SETUP_TIMEOUT_S: Final = 60.0
-FROM_COARSE_TO_FINE: Final[tuple[Tear, ...]] = ("none", "page", "byte")
-"""The tears, in the order in which a finding gets less realistic."""
-
-Mechanism = Literal["seccomp", "timer"]
-"""Exact positions of the write stream, or whatever moment the clock gives."""
-
-
-class Found(msgspec.Struct, frozen=True):
-    """A violation, the coarsest tear that shows it, and the folder it is kept in, if it is.
-
-    `where` says more of the kill where that was not one of a first run.
-    """
-
-    violation: Violation
-    tear: Tear
-    folder: str | None = None
-    where: str = ""
-
-
-class Cycle(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The result of one kill.
-
-    `number` is its turn's place in the campaign, `link` its place in the turn. `redrawn` counts
-    drawn positions that the run did not reach. Where the kill did not land, `why` says so and
-    nothing was judged. `digest` is that of what it left on disk. `recovery_killed` says that the
-    recovery was killed as well, and what that left recovered and judged.
-    """
-
-    number: int
-    link: int = 0
-    redrawn: int = 0
-    landed: bool = False
-    why: str = ""
-    offset: int = 0
-    calls: int = 0
-    torn: bool = False
-    digest: bytes = b""
-    acknowledged: int = 0
-    lost: int = 0
-    recovery_killed: bool = False
-    found: list[Found] = []
-    faults: list[str] = []
-    notes: list[str] = []
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the turns of one campaign have in common.
-
-    `target_name` is what the user called the target by. With the mechanism `timer`, positions are
-    microseconds of a run, see `timed_kill`. Data directories are made in `directory`, violations
-    kept in `findings`. The run without a kill is followed for `measuring_s`, a run with one for
-    `deadline_s` at most. `at` orders every kill to one position instead of drawing it. A turn has
-    up to `links` kills, each of a run on what the one before left; with `in_recovery` each recovery
-    is killed too. Both need exact kills.
-    """
-
-    target_name: str
-    seed: int
-    mechanism: Mechanism
-    tear: Tear
-    directory: str
-    findings: str
-    measuring_s: float = 5.0
-    deadline_s: float = 30.0
-    at: KillOrder | None = None
-    links: int = 1
-    in_recovery: bool = False
 
 
 def recover_and_judge(
@@ -112,42 +45,12 @@ def recover_and_judge(
     return judge(target, Promises.of(target, heard, later), directory, before, recovery)
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A run without a kill.
-
-    Its write stream, the items that it announced, the kinds of violation that it shows although
-    nothing was killed, the `faults` for which no campaign on it can be called held, and `notes`.
-    """
-
-    stream: WriteStream
-    announced: frozenset[str]
-    violated: frozenset[str]
-    faults: list[str]
-    notes: list[str]
-
-
 def announced(target: Target, trace: Trace) -> frozenset[str]:
     """Return the items that a run announced."""
     ledger = Ledger(target.speech)
     for line in trace.lines():
         ledger.hear(line)
     return frozenset(ledger.announced)
-
-
-class _Start(msgspec.Struct, frozen=True):
-    """What a process is started on: a fresh directory, or what earlier kills left.
-
-    `killed` says whether a run is to be killed there or a recovery.
-    """
-
-    heard: list[Heard] = []
-    content: Content | None = None
-    killed: Literal["run", "recovery"] = "run"
-    where: str = ""
-
-    def then(self, run: Run) -> list[Heard]:
-        """Return what has been heard once this run is over."""
-        return [*self.heard, Heard(self.killed, list(run.trace.lines()))]
 
 
 class CrashCycle:
@@ -161,7 +64,7 @@ class CrashCycle:
         self._mechanism = Supervisor(control, target.volatile) if exact else Timer()
         self._parent = os.getppid()
         self._base = tempfile.mkdtemp(dir=plan.directory)
-        self._shown: dict[str, _Shown] = {}
+        self._findings = CrashFindings(target, plan)
 
     def __enter__(self) -> Self:
         return self
@@ -179,14 +82,14 @@ class CrashCycle:
 
     def record(self) -> Run:
         """Run the target once, to its end or as far as its stream is explored."""
-        return self._explore(_Start())
+        return self._explore(Start())
 
-    def _explore(self, start: _Start) -> Run:
+    def _explore(self, start: Start) -> Run:
         with self._explored(start) as (run, _):
             return run
 
     @contextmanager
-    def _explored(self, start: _Start) -> Iterator[tuple[Run, str]]:
+    def _explored(self, start: Start) -> Iterator[tuple[Run, str]]:
         limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         with self._directory(start) as directory:
             launch = self._target.workload(directory)
@@ -205,7 +108,7 @@ class CrashCycle:
     def measure_run(self) -> tuple[Run, Measured]:
         """Return the run that `measure` measures, too."""
         target, plan = self._target, self._plan
-        with self._explored(_Start()) as (run, directory):
+        with self._explored(Start()) as (run, directory):
             stream = self._stream(run)
             if not stream:
                 raise VacuousError(
@@ -217,7 +120,7 @@ class CrashCycle:
                 faults.append(f"without any kill, {target.name} fails: {_words(run)}")
             if run.exit_status is not None:
                 try:
-                    judgement = recover_and_judge(target, _Start().then(run), directory)
+                    judgement = recover_and_judge(target, Start().then(run), directory)
                     violated = frozenset(violation.kind for violation in judgement.violations)
                 except InconclusiveError as error:
                     faults.append(f"without any kill, {error}")
@@ -248,7 +151,7 @@ class CrashCycle:
         What goes wrong with the harness or the machine is this kill's alone.
         """
         try:
-            return self._kill(order, _Start(), later)[1]
+            return self._kill(order, Start(), later)[1]
         except (DurabilityError, OSError) as error:
             return Cycle(number=0, why=str(error))
 
@@ -260,7 +163,7 @@ class CrashCycle:
         alone.
         """
         cycles: list[Cycle] = []
-        start: _Start | None = _Start()
+        start: Start | None = Start()
         while start is not None and len(cycles) < self._plan.links:
             try:
                 cycle, start = self._link(number, len(cycles), start, measured)
@@ -271,8 +174,8 @@ class CrashCycle:
         return cycles
 
     def _link(
-        self, number: int, link: int, start: _Start, measured: Measured
-    ) -> tuple[Cycle | None, _Start | None]:
+        self, number: int, link: int, start: Start, measured: Measured
+    ) -> tuple[Cycle | None, Start | None]:
         """Kill one run; return what came of it, and what the next link starts on."""
         plan, stream = self._plan, measured.stream
         label = f"/link {link}" if link else ""
@@ -294,7 +197,7 @@ class CrashCycle:
         cycle = msgspec.structs.replace(cycle, number=number, link=link, redrawn=attempt)
         if not cycle.landed or cycle.found or cycle.faults:
             return cycle, None
-        left = _Start(
+        left = Start(
             heard=[*start.then(run), Heard("items", recovered)],
             content=Content.of(run.trace.tree()),
             where=f"in link {link + 2} of a chain",
@@ -308,7 +211,7 @@ class CrashCycle:
         return cycle, None if cycle.found else left
 
     def _kill(
-        self, order: KillOrder, start: _Start, later: frozenset[str]
+        self, order: KillOrder, start: Start, later: frozenset[str]
     ) -> tuple[Run, Cycle, list[str]]:
         """Kill once; return the run, what came of it, and the items that recovery showed."""
         with self._killed(order, start) as (run, directory):
@@ -318,7 +221,14 @@ class CrashCycle:
             judgement = recover_and_judge(self._target, start.then(run), directory, later)
             if judgement.violations:
                 require_room(self._plan.directory, judgement.violations)
-        found, unkept = self._found(judgement.violations, order, start, run.trace, later)
+        found, unkept = self._findings.settle(
+            judgement.violations,
+            order,
+            start,
+            run.trace,
+            later,
+            lambda at: self._again(at, start, later),
+        )
         cycle = Cycle(
             number=0,
             landed=True,
@@ -334,7 +244,7 @@ class CrashCycle:
         )
         return run, cycle, judgement.recovered
 
-    def _kill_recovery(self, cycle: Cycle, left: _Start, measured: Measured) -> Cycle:
+    def _kill_recovery(self, cycle: Cycle, left: Start, measured: Measured) -> Cycle:
         """Kill a recovery of what a kill left, recover once more, and add what that shows."""
         plan = self._plan
         start = msgspec.structs.replace(left, killed="recovery", where="inside recovery")
@@ -354,58 +264,8 @@ class CrashCycle:
             notes=cycle.notes + [note for note in second.notes if note not in cycle.notes],
         )
 
-    def _found(
-        self,
-        violations: list[Violation],
-        order: KillOrder,
-        start: _Start,
-        trace: Trace,
-        later: frozenset[str],
-    ) -> tuple[list[Found], list[str]]:
-        """Settle how coarse a tear shows each kind, and keep the coarsest that was met.
-
-        A kind that only a finer tear has shown is tried again at coarser ones with the next kills
-        that show it. Returns also why findings could not be kept.
-        """
-        here = _tear_of(trace, order)
-        found: list[Found] = []
-        unkept: list[str] = []
-        worth_trying = [violation for violation in violations if self._is_news(violation, here)]
-        attempts: list[tuple[Tear, list[Violation], Trace]] = []
-        if worth_trying:
-            for tear in FROM_COARSE_TO_FINE[: FROM_COARSE_TO_FINE.index(here)]:
-                at = msgspec.structs.replace(order, tear=tear)
-                attempts.append((tear, *self._again(at, start, later)))
-        attempts.append((here, violations, trace))
-        for tear, shown, shown_trace in attempts:
-            news = [violation for violation in shown if self._is_coarser(violation, tear)]
-            folder = None
-            if news:
-                try:
-                    at = msgspec.structs.replace(order, tear=tear)
-                    folder = self._keep(news, at, start, shown_trace, later)
-                except CannotKeepError as error:
-                    unkept.append(str(error))
-            for violation in news:
-                self._shown[violation.kind].tear = tear
-            found += [Found(violation, tear, folder, start.where) for violation in news]
-        settled = {one.violation.kind for one in found}
-        found += [Found(v, here, where=start.where) for v in violations if v.kind not in settled]
-        return found, unkept
-
-    def _is_news(self, violation: Violation, tear: Tear) -> bool:
-        """Tell whether a kind may yet be shown by a coarser tear, and count the try."""
-        shown = self._shown.setdefault(violation.kind, _Shown())
-        shown.tries += 1
-        return tear != "none" and shown.tear != "none" and shown.tries <= _RETRIES_MAX
-
-    def _is_coarser(self, violation: Violation, tear: Tear) -> bool:
-        """Tell whether no tear as coarse as this has shown the kind yet."""
-        best = self._shown.setdefault(violation.kind, _Shown()).tear
-        return best is None or is_coarser(tear, best)
-
     def _again(
-        self, order: KillOrder, start: _Start, later: frozenset[str]
+        self, order: KillOrder, start: Start, later: frozenset[str]
     ) -> tuple[list[Violation], Trace]:
         """Kill once more at an order; return what it shows: nothing where it did not land."""
         with self._killed(order, start) as (run, directory):
@@ -414,28 +274,8 @@ class CrashCycle:
             judgement = recover_and_judge(self._target, start.then(run), directory, later)
             return judgement.violations, run.trace
 
-    def _keep(
-        self,
-        violations: list[Violation],
-        order: KillOrder,
-        start: _Start,
-        trace: Trace,
-        later: Iterable[str],
-    ) -> str:
-        finding = Finding(
-            target=self._plan.target_name,
-            at=str(order),
-            tear=order.tear,
-            seed=self._plan.seed,
-            violations=violations,
-            later=sorted(later),
-            killed=start.killed,
-            earlier=start.heard,
-        )
-        return keep(finding, trace, self._target.name, self._plan.findings)
-
     @contextmanager
-    def _killed(self, order: KillOrder | None, start: _Start) -> Iterator[tuple[Run, str]]:
+    def _killed(self, order: KillOrder | None, start: Start) -> Iterator[tuple[Run, str]]:
         """Run what is to be killed, and show what that left in its directory, which then goes."""
         with self._directory(start) as directory:
             launch = self._target.workload if start.killed == "run" else self._target.recovery
@@ -447,7 +287,7 @@ class CrashCycle:
         return self._mechanism.run(launch, directory, order, deadline_s)
 
     @contextmanager
-    def _directory(self, start: _Start) -> Iterator[str]:
+    def _directory(self, start: Start) -> Iterator[str]:
         """Make the data directory, always at the same path: a program may write that down."""
         require_room(self._plan.directory)
         directory = os.path.join(self._base, "data")
@@ -469,25 +309,6 @@ class CrashCycle:
                 words = ended.stderr.decode("utf-8", "backslashreplace").strip()
                 how = f"with status {ended.exit_status}" if ended.exit_status else "to end"
                 raise InconclusiveError(f"{self._target.name}: its setup failed {how}. {words}")
-
-
-class _Shown:
-    """The coarsest tear that has shown a kind of violation, and how often it was seen."""
-
-    def __init__(self) -> None:
-        self.tear: Tear | None = None
-        self.tries = 0
-
-
-def _tear_of(trace: Trace, order: KillOrder) -> Tear:
-    """Return the tear that a kill really made: none, where it fell between two calls."""
-    kill = trace.kill()
-    return order.tear if kill is not None and kill.torn else "none"
-
-
-def is_coarser(tear: Tear, than: Tear) -> bool:
-    """Tell whether a tear is more realistic than another."""
-    return FROM_COARSE_TO_FINE.index(tear) < FROM_COARSE_TO_FINE.index(than)
 
 
 def incomplete(run: Run) -> str:

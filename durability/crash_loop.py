@@ -14,7 +14,8 @@ import msgspec
 
 from durability import tally
 from durability.campaign.workers import Start, Work, WorkerError, Workers, run_alone
-from durability.crash_cycle import CrashCycle, Cycle, Measured, Mechanism, Plan
+from durability.crash_cycle import CrashCycle
+from durability.cycle import Cycle, Measured, Mechanism, Plan
 from durability.errors import MechanismError
 from durability.report.result import Result
 from durability.targets.contract import Call, Target

@@ -17,7 +17,8 @@ from durability.audit.promises import Promises
 from durability.bench import Bench
 from durability.crash.content import Content
 from durability.crash.kill_states import KillState, Walk, trace_until
-from durability.crash_cycle import Cycle, Found, Plan, announced, is_coarser
+from durability.crash_cycle import announced
+from durability.cycle import Cycle, Found, Plan, is_coarser
 from durability.errors import CannotKeepError
 from durability.hearing import Hearing
 from durability.report.finding import Finding, keep

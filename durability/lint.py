@@ -17,7 +17,7 @@ from durability.audit.guarantees import breach
 from durability.crash.models import MODELS, Model
 from durability.crash.operations import Grow, Operation
 from durability.crash.persistence import Persistence
-from durability.crash_cycle import Plan
+from durability.cycle import Plan
 from durability.offline import traced
 from durability.report.result import Result
 from durability.targets.contract import Speech, Target, item_in, lines_of

@@ -20,7 +20,8 @@ from durability import tally
 from durability.audit.violation import Violation
 from durability.campaign.workers import Work, WorkerError, Workers, run_alone
 from durability.crash.kill_states import kill_states
-from durability.crash_cycle import CrashCycle, Cycle, Measured, Plan, incomplete
+from durability.crash_cycle import CrashCycle, incomplete
+from durability.cycle import Cycle, Measured, Plan
 from durability.errors import InconclusiveError
 from durability.explorer import Explorer
 from durability.report.result import Result

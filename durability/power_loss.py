@@ -20,7 +20,8 @@ from durability import tally
 from durability.campaign.workers import Work, WorkerError, Workers, run_alone
 from durability.crash.models import MODELS
 from durability.crash.plan import Plan as StatesPlan
-from durability.crash_cycle import Plan, announced
+from durability.crash_cycle import announced
+from durability.cycle import Plan
 from durability.loss_explorer import Explored, LossExplorer, as_bytes
 from durability.loss_finding import LossCases, LossFinder, Shown
 from durability.loss_states import Draw, LossStates

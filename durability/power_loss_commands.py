@@ -8,7 +8,7 @@ import click
 
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, MODELS
-from durability.crash_cycle import Plan
+from durability.cycle import Plan
 from durability.disk_errors import disk_errors
 from durability.errors import UsageError
 from durability.lint import lint

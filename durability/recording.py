@@ -9,7 +9,8 @@ import msgspec
 
 from durability.audit.ledger import Ledger
 from durability.campaign.workers import run_alone
-from durability.crash_cycle import CrashCycle, Plan
+from durability.crash_cycle import CrashCycle
+from durability.cycle import Plan
 from durability.errors import InconclusiveError, UsageError
 from durability.report.result import Result
 from durability.targets.contract import Target

@@ -20,6 +20,8 @@ STAGES = (
     ("simulation",),
     ("campaign",),
     ("timed_kill",),
+    ("cycle",),
+    ("crash_findings",),
     ("crash_cycle",),
     ("tally", "batch", "hearing"),
     ("bench",),

@@ -15,7 +15,8 @@ import pytest
 
 from durability.audit.violation import Violation
 from durability.crash.kill_states import Walk, kill_states
-from durability.crash_cycle import CrashCycle, Cycle, Plan, announced
+from durability.crash_cycle import CrashCycle, announced
+from durability.cycle import Cycle, Plan
 from durability.explorer import Explorer
 from durability.offline import Scope, explore, traced
 from durability.report.result import Result
@@ -399,7 +400,7 @@ def test_a_program_that_cannot_be_traced_whole_is_not_explored(tmp_path: Path) -
 
 def test_violations_are_compared_by_kind() -> None:
     """The two ways of judging are compared by what they found, not by how it was worded."""
-    from durability.crash_cycle import Found
+    from durability.cycle import Found
     from durability.offline import _are_alike
 
     first, second = (

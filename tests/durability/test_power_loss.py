@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from durability.crash_cycle import Plan
+from durability.cycle import Plan
 from durability.loss_explorer import Explored
 from durability.power_loss import LossScope, power_loss
 from durability.report.crash_state import LossViolation
