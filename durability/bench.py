@@ -74,7 +74,7 @@ class Bench:
         return [
             judgement
             for content, promises in cases
-            for judgement in self._judge_alone(content, promises)
+            for judgement in self.judge_alone(content, promises)
         ]
 
     def judge(self, content: Content, promises: Sequence[Promises]) -> list[Judgement]:
@@ -99,7 +99,7 @@ class Bench:
             shutil.rmtree(directory)
         return judgements
 
-    def _judge_alone(self, content: Content, promises: Sequence[Promises]) -> list[Judgement]:
+    def judge_alone(self, content: Content, promises: Sequence[Promises]) -> list[Judgement]:
         """Do so, where what goes wrong with the harness or the machine is this content's alone."""
         try:
             return self.judge(content, promises)

@@ -152,8 +152,8 @@ def crash(
 ) -> Result:
     """Run TARGET, SIGKILL it at exact offsets of its write stream, recover, audit.
 
-    TARGET is `reference`, the built-in Raft node, one that `durability targets` lists, or a TOML
-    file that describes a program.
+    TARGET is `reference`, the built-in Raft node, one that `durability targets` lists, a TOML file
+    that describes a program, or PATH.py:WORKLOAD:RECOVER, a store that is two Python functions.
     """
     chain, links, in_recovery = (common[name] for name in ("chain", "links", "in_recovery"))
     offline, cross_check = common["offline"], common["cross_check"]
@@ -176,7 +176,7 @@ def crash(
     tear = "none" if chosen == "timer" else tear or found.tear
     wanted = 1 if at else kills or _KILLS
     plan = Plan(
-        target_name=os.path.abspath(target) if target.endswith(".toml") else target,
+        target_name=catalogue.lasting_name(target),
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
         mechanism=chosen,
         tear=tear,
@@ -359,7 +359,9 @@ def simulate_command(
     )
     result = Result("simulate", figures=campaign.to_json(), elapsed_s=campaign.elapsed_s)
     result.violations += campaign.violations()
-    if seeds is not None and campaign.seeds < len(seeds):
+    if campaign.interrupted:
+        result.reasons.append("interrupted")
+    elif seeds is not None and campaign.seeds < len(seeds):
         result.reasons.append(f"time was up after {campaign.seeds} of {len(seeds)} seeds")
     if not campaign.seeds_with_leader:
         result.reasons.append("no run saw a leader: nothing was put to the test")

@@ -9,13 +9,13 @@ For targets that take a directory that is handed in.
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from durability.audit.data_directory import DirectoryInMemory
 from durability.audit.guarantees import breach
-from durability.audit.judgement import audit_before, judge
+from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
 from durability.campaign.workers import run_alone
@@ -30,11 +30,25 @@ from raft.filesystem import Filesystem
 
 
 class Failures(msgspec.Struct):
-    """What one fault has come to: how often it fired, and what was broken, each kind once."""
+    """What one fault has come to: how often it fired, and what was broken, each kind once.
+
+    `acknowledged` counts what the runs had promised, `faults` are reasons why one shows nothing.
+    """
 
     fired: int = 0
     violations: int = 0
+    acknowledged: int = 0
     found: dict[str, Violation] = {}
+    faults: set[str] = set()
+
+    def take(self, judgements: Sequence[Judgement]) -> None:
+        """Count what one run came to."""
+        violations = [found for judgement in judgements for found in judgement.violations]
+        self.violations += bool(violations)
+        for violation in violations:
+            self.found.setdefault(violation.kind, violation)
+        self.acknowledged += max((judgement.acknowledged for judgement in judgements), default=0)
+        self.faults.update(fault for judgement in judgements for fault in judgement.faults)
 
 
 def disk_errors(target: Target) -> Result:
@@ -68,13 +82,16 @@ def disk_errors(target: Target) -> Result:
             msgspec.structs.replace(
                 violation,
                 message=f"{violation.message} ({fault})",
-                subject=target.name,
+                subject=f"{target.name}: {fault}",
                 reproduce=f"durability disk {target.name}",
             )
             for violation in of.found.values()
         ]
         if not of.fired:
             result.reasons.append(f"{fault}: no operation of the run failed")
+        elif not of.acknowledged:
+            result.reasons.append(f"{fault}: nothing was acknowledged")
+        result.reasons += [f"{fault}: {reason}" for reason in sorted(of.faults)]
     return result
 
 
@@ -90,52 +107,49 @@ class _Loop:
         failures = Failures()
         while True:
             disk = FailingDisk(fault, failures.fired + 1)
-            violations = list(self._meet(disk))
-            if not disk.fired:
+            failures.take(self._meet(disk))
+            if not disk.fired:  # the last run has met the power cut alone
                 return failures
             failures.fired += 1
-            failures.violations += bool(violations)
-            for violation in violations:
-                failures.found.setdefault(violation.kind, violation)
 
-    def _meet(self, disk: FailingDisk) -> list[Violation]:
+    def _meet(self, disk: FailingDisk) -> list[Judgement]:
         """Run once until the fault, start again with the cache and without it; judge both."""
         assert self._target.work_in_memory is not None
         run, escaped = self._call(self._target.work_in_memory, disk)
         if escaped is not None and not isinstance(escaped, DiskError):
-            return [breach("error-escaped", f"{type(escaped).__name__}: {escaped}")]
+            return [_broken("error-escaped", escaped)]
         heard = [Heard("run", run.lines)]
         unpowered = copy.deepcopy(disk)
         unpowered.lose_power()
         unpowered.make_room()
-        again, violations = self._recover(disk, heard, full=True)
+        again, judgement = self._recover(disk, heard, full=True)
         if again is None:
-            return violations
+            return [judgement]
         disk.lose_power()
         return [
-            *violations,
-            *self._recover(disk, [Heard("run", _promised(run, again))])[1],
-            *self._recover(unpowered, heard)[1],
+            judgement,
+            self._recover(disk, [Heard("run", _promised(run, again))])[1],
+            self._recover(unpowered, heard)[1],
         ]
 
     def _recover(
         self, disk: FailingDisk, heard: list[Heard], *, full: bool = False
-    ) -> tuple[Recovery | None, list[Violation]]:
+    ) -> tuple[Recovery | None, Judgement]:
         """Recover and judge; where the disk may be `full`, try once, then make room."""
         recover = self._target.recover_in_memory
         assert recover is not None
         if full:
             _, refused = self._call(recover, copy.deepcopy(disk))
             if refused is not None and not isinstance(refused, DiskError):
-                return None, [breach("recovery-failed", f"{type(refused).__name__}: {refused}")]
+                return None, _broken("recovery-failed", refused)
             disk.make_room()
         before = audit_before(self._target, DirectoryInMemory("memory", disk.cached()))
         recovery, escaped = self._call(recover, disk)
         if escaped is not None:
-            return None, [breach("recovery-failed", f"{type(escaped).__name__}: {escaped}")]
+            return None, _broken("recovery-failed", escaped)
         after = DirectoryInMemory("memory", disk.cached())
         promises = Promises.of(self._target, heard)
-        return recovery, judge(self._target, promises, after, before, recovery).violations
+        return recovery, judge(self._target, promises, after, before, recovery)
 
     def _call(
         self, function: Callable[[Filesystem], object], disk: FailingDisk
@@ -150,6 +164,10 @@ class _Loop:
                 raised.append(error)
 
         return self._recoveries.run(guarded), raised[0] if raised else None
+
+
+def _broken(kind: str, error: BaseException) -> Judgement:
+    return Judgement(0, 0, [], [breach(kind, f"{type(error).__name__}: {error}")], [], [])
 
 
 def _promised(run: Recovery, again: Recovery) -> list[str]:

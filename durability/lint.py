@@ -20,9 +20,10 @@ from durability.crash.persistence import Persistence
 from durability.cycle import Plan
 from durability.offline import traced
 from durability.report.result import Result
-from durability.targets.contract import Speech, Target, item_in, lines_of
-from durability.trace.records import Output, shown
+from durability.targets.contract import Target, item_in, lines_of
+from durability.trace.records import Output, Write, shown
 from durability.trace.trace import Trace
+from durability.trace.volatile import Volatile
 
 _SHOWN: Final = 3
 
@@ -45,7 +46,7 @@ def lint(target: Target, plan: Plan, models: Sequence[str]) -> Result:
     with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
         trace, measured = traced(target, msgspec.structs.replace(plan, directory=base))
     looking = time.monotonic()
-    findings = [one for name in models for one in exposed(trace, target.speech, MODELS[name])]
+    findings = [one for name in models for one in exposed(trace, target, MODELS[name])]
     looked_s = time.monotonic() - looking
     acks = sum(target.speech.acknowledged.search(line) is not None for line in trace.lines())
     result = Result(
@@ -71,12 +72,18 @@ def lint(target: Target, plan: Plan, models: Sequence[str]) -> Result:
             for one in of_path[:_SHOWN]
         )
         violation = breach("not-durable", f"{path}: {first} (under {names})")
-        result.violations.append(msgspec.structs.replace(violation, subject=target.name))
+        result.violations.append(
+            msgspec.structs.replace(violation, subject=f"{target.name}: {path}")
+        )
     return result
 
 
-def exposed(trace: Trace, speech: Speech, model: Model) -> Iterator[Exposed]:
-    """Yield each operation once, with the first acknowledgement that did not wait for it."""
+def exposed(trace: Trace, target: Target, model: Model) -> Iterator[Exposed]:
+    """Yield each operation once, with the first acknowledgement that did not wait for it.
+
+    Of files that recovery does not trust there is none.
+    """
+    volatile = Volatile(target.volatile)
     disk = Persistence(model)
     disk.begin(trace.initial)
     said = b""
@@ -89,16 +96,17 @@ def exposed(trace: Trace, speech: Speech, model: Model) -> Iterator[Exposed]:
         said += record.data
         whole, _, said = said.rpartition(b"\n")
         for line in lines_of(whole + b"\n"):
-            item = item_in(line, speech.acknowledged)
+            item = item_in(line, target.speech.acknowledged)
             if item is not None:
-                new = [one for one in disk.pending if one not in told]
+                new = [one for one in disk.pending if one not in told and one.path not in volatile]
                 told.update(new)
-                yield from (_exposed(one, item, model) for one in new if _matters(one))
+                yield from (_exposed(one, item, model) for one in new if _matters(one, trace))
 
 
-def _matters(operation: Operation) -> bool:
+def _matters(operation: Operation, trace: Trace) -> bool:
     """Tell whether it is to be told by itself: the size that a write brings goes without saying."""
-    return not isinstance(operation, Grow)
+    brought = isinstance(trace.records[operation.record], Write)
+    return not (isinstance(operation, Grow) and brought)
 
 
 def _exposed(operation: Operation, item: str, model: Model) -> Exposed:

@@ -11,10 +11,10 @@ from durability.audit.promises import Promises
 from durability.audit.violation import Violation
 from durability.bench import Bench
 from durability.crash.content import Content
+from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import Model
 from durability.crash.moment import Moment
 from durability.hearing import Hearing
-from durability.loss_states import Draw, LossWalk
 from durability.targets.contract import Target
 from durability.trace.trace import Trace
 
@@ -109,7 +109,7 @@ class LossExplorer:
     def judge(self, moment: Moment, kept: int) -> Judgement:
         """Recover one state of a moment in a process of its own, and judge it."""
         promises = self._hearing.until(moment.acknowledged_bytes)
-        (judgement,) = self._bench.judge(moment.state(kept).content, [promises])
+        (judgement,) = self._bench.judge_alone(moment.state(kept).content, [promises])
         return judgement
 
     def _groups(self, model: Model, draws: Sequence[Draw]) -> list[_Group]:

@@ -13,24 +13,17 @@ from typing import Final
 import msgspec
 
 from durability.audit.violation import Violation
-from durability.crash.models import MODELS, Model
+from durability.crash.loss_states import Draw
+from durability.crash.models import MODELS, REALISTIC_FIRST, Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.operations import Data, Operation, Shift
 from durability.crash.plan import Plan
 from durability.errors import CannotKeepError
 from durability.loss_explorer import LossExplorer
-from durability.loss_states import Draw
 from durability.report.crash_state import CrashStateCase, LossViolation, LostOperation, keep
 from durability.targets.contract import lines_of
 from durability.trace.records import Output, shown
 from durability.trace.trace import Trace
-
-REALISTIC_FIRST: Final = (
-    "prefix", "ext4-datajournal", "ext4-dioread_lock", "ext4-ordered", "xfs", "btrfs",
-    "ext4-noauto-da-alloc", "ext4-writeback", "lost-unsynced", "lost-unsynced-names",
-    "posix-default", "posix-strict", "alice-2014",
-)  # fmt: skip
-"""The models, from what every crash does to what no file system of today does."""
 
 _TRIES_MAX: Final = 200
 _STATES_MAX: Final = 300
@@ -53,6 +46,18 @@ class Shown:
         self.states[model] = self.states.get(model, 0) + 1
         self.first.setdefault(model, draw)
         self.seen.setdefault(model, violation)
+
+    def as_seen(self) -> LossViolation:
+        """Return the violation as the most realistic of the models showed it, not made small."""
+        seen = self.seen[self.model.name]
+        return LossViolation(
+            kind=seen.kind,
+            invariant=seen.invariant,
+            message=seen.message,
+            subject=seen.subject,
+            model=self.model.name,
+            strongest_model=self.model.name,
+        )
 
     @property
     def model(self) -> Model:

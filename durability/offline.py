@@ -207,6 +207,7 @@ class _Exploration:
         missed = [check for check in self.checks if not check.landed]
         if missed:
             doubts.append(f"{tally.kills_counted(len(missed))} to check with: {missed[0].why}")
+        doubts += sorted({fault for check in self.checks for fault in check.faults})
         otherwise = [check for check in self.checks if self._is_judged_otherwise(check)]
         if otherwise:
             doubts.append(

@@ -18,13 +18,13 @@ import msgspec
 
 from durability import tally
 from durability.campaign.workers import Work, WorkerError, Workers, run_alone
+from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import MODELS
 from durability.crash.plan import Plan as StatesPlan
-from durability.crash_cycle import announced
 from durability.cycle import Plan
+from durability.errors import DurabilityError
 from durability.loss_explorer import Explored, LossExplorer, as_bytes
 from durability.loss_finding import LossCases, LossFinder, Shown
-from durability.loss_states import Draw, LossStates
 from durability.offline import traced
 from durability.report.crash_state import LossViolation
 from durability.report.result import Result
@@ -104,7 +104,7 @@ class _Exploration:
         self._scope = scope
         self._began = began
         self._trace, self._measured = traced(target, plan)
-        self._later = announced(target, self._trace)
+        self._later = self._measured.announced
         self._states = {
             name: LossStates(
                 MODELS[name],
@@ -118,7 +118,7 @@ class _Exploration:
         self._explored = dict.fromkeys(scope.models, 0)
         self._broken = dict.fromkeys(scope.models, 0)
         self._shown: dict[str, Shown] = {}
-        self._promised = 0
+        self._promised = dict.fromkeys(scope.models, 0)
         self._exploring_s = 0.0
         self.reasons = list(self._measured.faults)
         self.notes = list(self._measured.notes)
@@ -175,7 +175,7 @@ class _Exploration:
 
     def _take(self, name: str, explored: Explored) -> None:
         self._explored[name] += explored.states
-        self._promised += explored.promised
+        self._promised[name] += explored.promised
         self._broken[name] += len(explored.broken)
         for broken in explored.broken:
             for kind, violation in {found.kind: found for found in broken.violations}.items():
@@ -203,7 +203,20 @@ class _Exploration:
                     told.append(cases.keep(violation, state))
             return msgspec.msgpack.encode(told)
 
-        return msgspec.msgpack.decode(run_alone(work), type=list[LossViolation])
+        try:
+            told = msgspec.msgpack.decode(run_alone(work), type=list[LossViolation])
+        except (DurabilityError, KeyboardInterrupt) as error:
+            # What was seen has been seen.
+            self.reasons.append(f"not made small: {str(error) or 'interrupted'}")
+            told = [shown.as_seen() for _, shown in sorted(self._shown.items())]
+        return [self._in_doubt(violation) for violation in told]
+
+    def _in_doubt(self, violation: LossViolation) -> LossViolation:
+        """Say of a violation that the description of the target may be wrong, where it may."""
+        if violation.kind not in self._measured.violated:
+            return violation
+        message = f"{violation.message}; also without any cut: is the description right?"
+        return msgspec.structs.replace(violation, message=message)
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by the names that they have in the JSON."""
@@ -216,7 +229,7 @@ class _Exploration:
             "acks": sum(speech.acknowledged.search(line) is not None for line in lines),
             "models": {name: self._figures_of(name) for name in self._states},
             "explored": explored,
-            "promised": self._promised,
+            "promised": sum(self._promised.values()),
             "states_per_second": round(explored / self._exploring_s) if explored else 0,
             "untraceable": self._trace.untraceable(),
         }
@@ -236,10 +249,17 @@ class _Exploration:
         """Return why the states may show nothing."""
         if not any(self._explored.values()):
             return ["no state was explored: the time was too short"]
-        if not self._promised:
-            text = (
-                "nothing was acknowledged before any of the cuts: does the program print its"
-                " acknowledgements, and flush its standard output after each?"
+        doubts = [
+            f"no state of {name} was explored: the time was too short"
+            for name, explored in self._explored.items()
+            if not explored
+        ]
+        silent = [
+            name for name, count in self._explored.items() if count and not self._promised[name]
+        ]
+        if silent:
+            doubts.append(
+                f"nothing was acknowledged before any of the cuts of {', '.join(silent)}: does the"
+                " program print its acknowledgements, and flush its standard output after each?"
             )
-            return [text]
-        return []
+        return doubts

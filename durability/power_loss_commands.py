@@ -1,5 +1,6 @@
 """The commands about power cuts, for `durability.cli`."""
 
+import math
 import os
 import secrets
 from typing import Any
@@ -20,7 +21,6 @@ from durability.report.command import reporting
 from durability.report.finding import FINDINGS
 from durability.report.result import Result
 from durability.targets import catalogue
-from durability.targets.functions import is_name
 
 _LIST = "list"
 
@@ -84,7 +84,7 @@ def powerloss(
     if exhaustive and states is not None:
         raise UsageError("--exhaustive looks at all states: no --states")
     plan = Plan(
-        target_name=_name(target),
+        target_name=catalogue.lasting_name(target),
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
         mechanism="seccomp",
         tear="none",
@@ -111,7 +111,7 @@ def powerloss(
 def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
     """Record one run of TARGET, and say what was not durable at each acknowledgement."""
     plan = Plan(
-        target_name=_name(target),
+        target_name=catalogue.lasting_name(target),
         seed=0,
         mechanism="seccomp",
         tear="none",
@@ -137,13 +137,11 @@ def mutants_command(ids: tuple[str, ...], **common: Any) -> Result:
     known = {defect.id: defect for defect in PLANTED}
     if unknown := [name for name in ids if name not in known]:
         raise UsageError(f"no defect {unknown[0]!r} is planted; there are {', '.join(known)}")
-    return hunt_all([known[name] for name in ids or known], common["seed"] or 0)
+    jobs = common["jobs"] or len(os.sched_getaffinity(0))
+    budget_s = math.inf if common["budget"] is None else common["budget"]
+    defects = [known[name] for name in ids or known]
+    return hunt_all(defects, common["seed"] or 0, jobs, budget_s, explicit=bool(ids))
 
 
 def _ignore(_: Explored) -> None:
     """Nobody watches."""
-
-
-def _name(target: str) -> str:
-    """Return what a replay calls the target, wherever it is run."""
-    return os.path.abspath(target) if target.endswith(".toml") or is_name(target) else target

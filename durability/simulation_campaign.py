@@ -60,6 +60,7 @@ class Campaign:
     findings: list[Finding] = field(default_factory=list)
     digest: str = ""
     elapsed_s: float = 0.0
+    interrupted: bool = False
 
     def add(self, outcome: Run) -> None:
         """Count one run in; they come in the order of their seeds."""
@@ -118,17 +119,20 @@ def simulate(
 
     `steps` are the actions of each run, before the faults end and it settles; without `settle` it
     ends there, and liveness is not judged. With one job all happens in this process. No further
-    run is counted after `until` (on `time.perf_counter`).
+    run is counted after `until` (on `time.perf_counter`), or after an interrupt.
     """
     started = time.perf_counter()
     campaign = Campaign()
     run_one = partial(_run, nodes=nodes, steps=steps, faults=faults, settle=settle)
-    for outcome in _run_all(seeds, run_one, jobs):
-        campaign.add(outcome)
-        if outcome.violations:
-            campaign.findings.append(_find(outcome, nodes, steps, faults))
-        if until is not None and time.perf_counter() > until:
-            break
+    try:
+        for outcome in _run_all(seeds, run_one, jobs):
+            campaign.add(outcome)
+            if outcome.violations:
+                campaign.findings.append(_find(outcome, nodes, steps, faults))
+            if until is not None and time.perf_counter() > until:
+                break
+    except KeyboardInterrupt:
+        campaign.interrupted = True  # what was found until then has been found
     campaign.elapsed_s = time.perf_counter() - started
     return campaign
 

@@ -26,7 +26,6 @@ STAGES = (
     ("tally", "batch", "hearing"),
     ("bench",),
     ("explorer",),
-    ("loss_states",),
     ("loss_explorer",),
     ("loss_finding",),
     ("crash_loop", "offline", "replay", "recording", "doctor", "simulation_campaign"),

@@ -1,9 +1,9 @@
 """The named persistence models: what a power cut may keep of changes that were never synced.
 
 A model is a choice in each of a few matters. From them follows which micro-operations depend on
-which (`ordering.py`) and what a sync makes durable (`syncing.py`). **A crash state is any set of
-operations that is closed under these dependencies and contains what was synced.** Fewer
-dependencies make a weaker model: it permits every state of a stronger one.
+which (`file_changes.py`, `name_changes.py`) and what a sync makes durable (`syncing.py`). **A crash
+state is any set of operations that is closed under these dependencies and contains what was
+synced.** Fewer dependencies make a weaker model: it permits every state of a stronger one.
 
     prefix < ext4-datajournal < ext4-dioread_lock < ext4-ordered < ext4-noauto-da-alloc
            < ext4-writeback < posix-default < posix-strict < alice-2014
@@ -221,3 +221,10 @@ _ALL: Final = (
 MODELS: Final = {model.name: model for model in _ALL}
 DEFAULT_MODELS: Final = ("ext4-ordered", "xfs", "btrfs")
 """The file systems that people use, as they mount them."""
+
+REALISTIC_FIRST: Final = (
+    "prefix", "ext4-datajournal", "ext4-dioread_lock", "ext4-ordered", "xfs", "btrfs",
+    "ext4-noauto-da-alloc", "ext4-writeback", "lost-unsynced", "lost-unsynced-names",
+    "posix-default", "posix-strict", "alice-2014",
+)  # fmt: skip
+"""The models, from what every crash does to what no file system of today does."""

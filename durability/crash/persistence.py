@@ -1,8 +1,8 @@
 """What is durable at a moment, and what is not yet: the state of a disk under a model.
 
-Fed with the records of a run, one by one. It serves the explorer, which stops at each moment, and
-a simulated disk, which goes on for ever: what has become durable is folded into `durable`, and
-only what is `pending` is remembered.
+Fed with the records of a run, one by one; whoever feeds it may stop at each moment. However long
+the run: what has become durable is folded into `directories` and `images`, and only what is
+`pending` is remembered.
 """
 
 from collections.abc import Iterable, Iterator

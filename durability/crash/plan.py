@@ -1,15 +1,11 @@
-"""Which states a power cut at any moment of a run may leave, under one model.
+"""The moments of a run at which a power cut may leave other states, under one model.
 
-    for state in Plan(Model.named("ext4-ordered"), trace).states():
-        ...
-
-Not part of a state: permissions, owners, times, and what was done to a file behind the trace.
+`durability.crash.loss_states` draws states from them. Not part of a state: permissions, owners,
+times, and what was done to a file behind the trace.
 """
 
-import random
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Final
 
 from durability.crash.content import Content
 from durability.crash.explanation import explain
@@ -18,11 +14,6 @@ from durability.crash.moment import CrashState, Moment
 from durability.crash.persistence import Persistence
 from durability.trace.records import Output
 from durability.trace.trace import Trace
-
-Order = Literal["likely", "exhaustive"]
-
-_IDLE_PASSES_MAX: Final = 20
-"""How often states are drawn from every moment without a new one until it is given up."""
 
 _COUNTED_MAX: Final = 20_000
 """How many sets are looked at to count states exactly."""
@@ -61,36 +52,6 @@ class Plan:
             for _ in disk.feed(record, number):
                 yield from moment(number + 1)
         yield from moment(len(self._trace.records))
-
-    def states(
-        self, order: Order = "likely", chance: random.Random | None = None
-    ) -> Iterator[CrashState]:
-        """Yield states, each content once for each amount of acknowledged output.
-
-        "likely": first those that programs mostly forget, then drawn ones, until new ones are hard
-        to find; with no `chance` to draw from, the first part only. "exhaustive": all of them, in
-        the order of the run.
-        """
-        seen: set[tuple[int, bytes]] = set()
-
-        def new(sets: Callable[[Moment], Iterable[int]]) -> Iterator[CrashState]:
-            for moment in self.moments():
-                for kept in sets(moment):
-                    key = moment.acknowledged_bytes, moment.digest(kept)
-                    if key not in seen:
-                        seen.add(key)
-                        yield moment.state(kept)
-
-        if order == "exhaustive":
-            yield from new(Moment.legal)
-            return
-        yield from new(Moment.forgotten)
-        yield from new(Moment.single)
-        idle = 0
-        while chance is not None and idle < _IDLE_PASSES_MAX:
-            before = len(seen)
-            yield from new(partial(Moment.drawn, chance=chance))
-            idle = 0 if len(seen) > before else idle + 1
 
     def explain(self, content: Content, acknowledged_bytes: int) -> CrashState | None:
         """Return a state with this content, in which so much had been acknowledged; or None."""

@@ -2,7 +2,7 @@
 
 Events go in (`events`), violations come out (`observer`); each property is a file that begins with
 its source, its formal sentence and its cost. Not their business: who drives the nodes, and what
-clients make of the answers (`durability.history`).
+clients make of the answers.
 
     P1  election_safety         P9  nothing_forgotten   P17 sometimes
     P2  leader_append_only      P10 commit_on_quorum    P18 liveness

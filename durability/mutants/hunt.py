@@ -1,14 +1,17 @@
 """Looking for a planted defect as a user would: by a command, with the edited node.
 
 Each model is explored up to the first states in which something is broken; a disk fails at every
-operation. A defect counts as found if all that it is expected under show it, and nothing beside.
+operation. A defect counts as found if all that it is expected under show it, as it is expected to
+show, and nothing beside.
 """
 
 import json
+import math
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,9 +58,11 @@ def hunt(defect: PlantedDefect, seed: int) -> Hunt:
     outcomes: dict[str, Any] = document["models" if defect.technique == "powerloss" else "faults"]
     shown = [name for name, outcome in outcomes.items() if outcome["violations"]]
     messages = [f"{found['kind']}: {found['message']}" for found in document["violations"]]
-    expected = set(shown) == defect.shows
+    as_expected = defect.kind in {found["kind"] for found in document["violations"]}
+    expected = as_expected and set(shown) == defect.shows
     if not expected:
-        messages.insert(0, f"expected under {', '.join(sorted(defect.shows))}")
+        under = ", ".join(sorted(defect.shows))
+        messages.insert(0, f"expected was {defect.kind} under {under}")
     return Hunt(
         id=defect.id,
         technique=defect.technique,
@@ -69,17 +74,38 @@ def hunt(defect: PlantedDefect, seed: int) -> Hunt:
     )
 
 
-def hunt_all(defects: Sequence[PlantedDefect], seed: int) -> Result:
-    """Look for each of the defects; one that is not found as expected is a reason."""
+def hunt_all(
+    defects: Sequence[PlantedDefect],
+    seed: int,
+    jobs: int = 1,
+    budget_s: float = math.inf,
+    *,
+    explicit: bool = False,
+) -> Result:
+    """Look for each of the defects, `jobs` at a time; one not found as expected is a reason.
+
+    After `budget_s` none is begun any more, which is a reason where the defects were named by
+    whoever asks (`explicit`), and a note else.
+    """
     began = time.monotonic()
     result = Result("mutants", seed=seed)
-    hunts: list[Hunt] = []
-    for defect in defects:
+
+    def look(defect: PlantedDefect) -> Hunt | DurabilityError | None:
+        if time.monotonic() - began >= budget_s:
+            return None
         try:
-            hunts.append(hunt(defect, seed))
+            return hunt(defect, seed)
         except DurabilityError as error:
-            result.reasons.append(str(error))
+            return error
+
+    with ThreadPoolExecutor(jobs) as pool:
+        outcomes = list(pool.map(look, defects))
+    hunts = [outcome for outcome in outcomes if isinstance(outcome, Hunt)]
+    result.reasons += [str(error) for error in outcomes if isinstance(error, DurabilityError)]
     result.reasons += [f"{one.id}: {one.message}" for one in hunts if not one.found]
+    if missed := outcomes.count(None):
+        text = f"time was up before {missed} of {len(defects)} defects were looked for"
+        (result.reasons if explicit or not hunts else result.notes).append(text)
     result.figures = {
         "mutants": msgspec.to_builtins(hunts),
         "found": sum(one.found for one in hunts),
@@ -97,15 +123,18 @@ def _explore(defect: PlantedDefect, root: Path, seed: int) -> dict[str, Any]:
             "--model", ",".join(LOOKED_UNDER), "--first", "--jobs", "1", "--states", str(_STATES),
             "--seed", str(seed), "--findings", str(root / "findings"),
         ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "durability", *arguments],
-        cwd=root,
-        env=environment(root),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "durability", *arguments],
+            cwd=root,
+            env=environment(root),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InconclusiveError(f"{defect.id}: not explored in {_TIMEOUT_S:g} s") from None
     document: dict[str, Any] = json.loads(result.read_bytes()) if result.exists() else {}
     if not {"models", "faults"} & document.keys():
         words = "; ".join(document.get("reasons", [])) or done.stderr.strip()

@@ -1,7 +1,8 @@
 """The documented defects that a crash shows, as edits of the node.
 
 `id` is that of the catalogue of defects. `shows` are the models under which power cuts show it, of
-those that it is looked for under, or the faults of a disk that do; no other is to show it.
+those that it is looked for under, or the faults of a disk that do; no other is to show it. `kind`
+is what is broken then, among other things perhaps: an edit that merely fails breaks something else.
 """
 
 from typing import Final, Literal
@@ -21,6 +22,7 @@ class PlantedDefect(msgspec.Struct, frozen=True):
 
     id: str
     what: str
+    kind: str
     target: str
     shows: frozenset[str]
     path: str
@@ -33,6 +35,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D04",
         "a new segment's directory entry is never synced",
+        "lost",
         "reference",
         frozenset({"posix-default"}),
         "raft/log.py",
@@ -42,6 +45,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D05",
         "the metadata's rename is never synced in the directory",
+        "commit-beyond-log",
         "reference-follower",
         _POWER,
         "raft/filesystem.py",
@@ -51,6 +55,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D06",
         "a restart without any segment forgets the snapshot's index",
+        "commit-beyond-log",
         "reference-follower",
         _EVERY,
         "raft/storage.py",
@@ -60,6 +65,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D15",
         "a record's checksum is not looked at",
+        "corrupt",
         "reference-batches",
         _POWER,
         "raft/segment.py",
@@ -69,6 +75,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D16",
         "a write that failed counts as done",
+        "error-escaped",
         "reference",
         frozenset({"write-eio", "write-enospc", "disk-full"}),
         "raft/log.py",
@@ -83,6 +90,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D20",
         "a new segment whose first entry is torn makes the last term 0",
+        "lost",
         "reference-follower",
         _EVERY,
         "raft/log.py",
@@ -94,6 +102,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D26",
         "a vote is sent before it is durable",
+        "not-elected",
         "reference-follower",
         _POWER,
         "raft/storage.py",
@@ -113,6 +122,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D27",
         "a term is used before it is durable",
+        "not-elected",
         "reference-follower",
         _POWER,
         "raft/storage.py",
@@ -132,6 +142,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D28",
         "an entry is acknowledged before it is durable",
+        "commit-beyond-log",
         "reference-follower",
         _POWER,
         "raft/log.py",
@@ -141,6 +152,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D33",
         "the last entry in a snapshot is applied again after a restart",
+        "duplicated",
         "reference",
         _EVERY,
         "raft/replica.py",
@@ -150,6 +162,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D34",
         "a snapshot is renamed into place before its data is synced",
+        "corrupt",
         "reference",
         _POWER,
         "raft/snapshot.py",
@@ -160,6 +173,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D35",
         "the metadata is rewritten in place",
+        "corrupt",
         "reference",
         _EVERY,
         "raft/metadata.py",
@@ -176,6 +190,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D40",
         "after a kill between a snapshot's rename and the log's reset the old log is kept",
+        "corrupt",
         "reference-follower",
         _EVERY,
         "raft/recovery.py",
@@ -185,6 +200,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D43",
         "a sync that failed is tried again, and believed",
+        "recovery-failed",
         "reference",
         frozenset({"sync-eio-kept", "sync-eio-reverted"}),
         "raft/log.py",

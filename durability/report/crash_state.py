@@ -5,8 +5,8 @@ the directory itself, so it can be recovered again wherever the target can be ru
 """
 
 import os
-import re
 import secrets
+from contextlib import suppress
 from itertools import count
 from typing import Final
 
@@ -16,12 +16,12 @@ import zstandard
 from durability.audit.violation import Violation
 from durability.crash.content import Content
 from durability.errors import CannotKeepError, UnreadableError
+from durability.report.finding import UNFINISHED, file_stem
 
 SUFFIX: Final = ".crash-state"
 MAGIC: Final = "durability crash state"
 VERSION: Final = 1
 _BYTES_MAX: Final = 1 << 30
-_STEM_CHARACTERS_MAX: Final = 200
 
 
 class LostOperation(msgspec.Struct, frozen=True):
@@ -36,13 +36,12 @@ class LostOperation(msgspec.Struct, frozen=True):
 class LossViolation(Violation, frozen=True, kw_only=True):
     """What a power cut broke.
 
-    `model` permits the state, and `strongest_model` is the most realistic one under which the same
-    was seen. Of what was not durable at the cut, `persisted` is there and `lost` is not.
-    `confirmed` says on which file system it was seen really to happen, if it was.
+    `model` permits the state; the same was seen under `strongest_model`. Of what was not durable at
+    the cut, `persisted` is there and `lost` is not. `confirmed` says on which file system it was
+    seen really to happen, if it was.
     """
 
     model: str
-    strongest_model: str
     persisted: tuple[LostOperation, ...] = ()
     lost: tuple[LostOperation, ...] = ()
     confirmed: str | None = None
@@ -81,10 +80,10 @@ def keep(case: CrashStateCase, name: str, where: str) -> str:
     """
     first = case.violations[0]
     text = f"{name}-{first.kind}-{first.strongest_model}"
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[-_STEM_CHARACTERS_MAX:]
+    stem = file_stem(text)
     document = _File(MAGIC, VERSION, msgspec.Raw(msgspec.msgpack.encode(case)))
     data = zstandard.compress(msgspec.msgpack.encode(document))
-    unfinished = os.path.join(where, f".{secrets.token_hex(8)}.unfinished")
+    unfinished = os.path.join(where, f".{secrets.token_hex(8)}{UNFINISHED}")
     try:
         os.makedirs(where, exist_ok=True)
         with open(unfinished, "xb") as file:
@@ -96,9 +95,11 @@ def keep(case: CrashStateCase, name: str, where: str) -> str:
             except FileExistsError:
                 continue
             break
-        os.unlink(unfinished)
     except OSError as error:
         raise CannotKeepError(f"the finding cannot be kept in {where}: {error}") from error
+    finally:
+        with suppress(OSError):  # there is none, or nowhere to be
+            os.unlink(unfinished)
     return path
 
 

@@ -39,11 +39,11 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "last_index", "snapshot_index",
     ),
     "checks": ("name", "ok", "detail"),
-    "mutants": ("id", "catalogue", "found", "executions"),
+    "mutants": ("id", "catalogue", "technique", "found", "executions", "seconds"),
     "crashes": ("target", "kind", "place", "path"),
     "findings": ("path", "operation", "acknowledgement", "model"),
 }  # fmt: skip
-"""The columns of a table that would be too wide with all of its records' scalars."""
+"""The columns of a table that would be too wide with all of its records' scalars; those it has."""
 
 
 class Records(NamedTuple):
@@ -71,7 +71,8 @@ def tables(result: Result) -> Iterator[Records]:
         if name == "scenarios":
             yield from map(_scenario, value)
         elif records := _records(value):
-            columns = _COLUMNS.get(name) or _scalars(records[0])
+            named = _COLUMNS.get(name) or _scalars(records[0])
+            columns = tuple(column for column in named if any(column in of for of in records))
             rows = [tuple(_cell(record.get(column)) for column in columns) for record in records]
             yield Records(name, columns, rows)
 

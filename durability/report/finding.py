@@ -65,7 +65,7 @@ def keep(finding: Finding, trace: Trace, name: str, where: str) -> str:
     CannotKeepError where it cannot be written; nothing of it is left then.
     """
     kind = finding.violations[0].kind
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{kind}-{finding.at}")[-_STEM_CHARACTERS_MAX:]
+    stem = file_stem(f"{name}-{kind}-{finding.at}")
     unfinished = os.path.join(where, f".{secrets.token_hex(8)}{UNFINISHED}")
     try:
         os.makedirs(unfinished)
@@ -75,6 +75,11 @@ def keep(finding: Finding, trace: Trace, name: str, where: str) -> str:
         raise CannotKeepError(f"the finding cannot be kept in {where}: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)  # there is none where it got its name
+
+
+def file_stem(text: str) -> str:
+    """Return a text as a part of a file name, without what a shell or a file system may mind."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[-_STEM_CHARACTERS_MAX:]
 
 
 def _write(finding: Finding, trace: Trace, folder: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
+from durability.crash.models import REALISTIC_FIRST
 from durability.errors import ExitStatus, UnreadableError
 from durability.report.plot import Plot
 
@@ -100,16 +101,24 @@ class Baseline(msgspec.Struct):
         """Tell whether the same guarantee, broken by the same subject, is listed.
 
         Where it was shown by a tear, one that is coarser is news: a store that is known to accept
-        torn bytes must not hide that it now loses items between two calls. Position and message
-        differ from run to run, and do not count.
+        torn bytes must not hide that it now loses items between two calls. Likewise a more
+        realistic persistence model, and more than any of these a kill that was made. Position and
+        message differ from run to run, and do not count.
         """
         return any(
             (known.kind, known.subject) == (violation.kind, violation.subject)
-            and _coarseness(violation) >= _coarseness(known)
+            and _rarity(violation) >= _rarity(known)
             for known in (*self.violations, *self.known)
         )
 
 
-def _coarseness(violation: Violation) -> int:
-    """Return the place of the tear among all, the coarsest first; what no tear showed is first."""
-    return ("none", "page", "byte").index(violation.tear or "none")
+def _rarity(violation: Violation) -> tuple[int, int]:
+    """Return a violation's places among the models and among the tears, what is likely first.
+
+    What neither a model nor a tear has shown needs none.
+    """
+    model = violation.strongest_model
+    return (
+        0 if model is None else 1 + REALISTIC_FIRST.index(model),
+        ("none", "page", "byte").index(violation.tear or "none"),
+    )

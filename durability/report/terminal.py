@@ -45,7 +45,7 @@ class _Summary:
         self._console = console
 
     def print(self, result: Result) -> None:
-        self._line(f"durability {result.command}", "bold")
+        self._line(f"{result.program} {result.command}", "bold")
         self._console.print(self._grid(facts(result)))
         for table in tables(result):
             self._table(table)

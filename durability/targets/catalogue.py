@@ -64,6 +64,12 @@ def find(name_or_path: str) -> Target:
     raise _unknown(name_or_path)
 
 
+def lasting_name(name_or_path: str) -> str:
+    """Return what a replay calls a target, wherever it is run."""
+    is_path = name_or_path.endswith(".toml") or functions.is_name(name_or_path)
+    return os.path.abspath(name_or_path) if is_path else name_or_path
+
+
 def available() -> list[Availability]:
     """Say of each known target whether it can be tested here, and if not, why."""
     return [_availability(name) for name in (*_BUILT_IN, *_known_servers())]
@@ -128,5 +134,5 @@ def _unknown(name: str) -> TargetError:
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     return TargetError(
         f"no target is called {name!r}{meant}"
-        f" (known: {', '.join(known)}, or the path of a .toml file)"
+        f" (known: {', '.join(known)}, the path of a .toml file, or PATH.py:WORKLOAD:RECOVER)"
     )

@@ -1,5 +1,6 @@
 """Lint: what was not durable at an acknowledgement, from a trace alone."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ import pytest
 from durability.crash.models import MODELS
 from durability.lint import exposed
 from durability.targets import catalogue
-from durability.trace.records import AnyRecord, Open, Output, Rename, Sync, Write
+from durability.trace.records import AnyRecord, Open, Output, Rename, Sync, Truncate, Write
 from durability.trace.trace import Trace
 from tests.durability.commands import ROOT, durability
 
 HELD, VIOLATION = range(2)
-SPEECH = catalogue.find("reference").speech
+TARGET = catalogue.find("reference")
 CREATE = 0o100 | 0o1
 
 
@@ -30,7 +31,7 @@ def write(name: bytes, file: int = 1, offset: int = 0) -> list[AnyRecord]:
 def found(model: str, *records: AnyRecord) -> list[tuple[str, str]]:
     return [
         (one.acknowledgement, one.operation)
-        for one in exposed(trace(*records), SPEECH, MODELS[model])
+        for one in exposed(trace(*records), TARGET, MODELS[model])
     ]
 
 
@@ -71,6 +72,19 @@ def test_an_acknowledgement_is_a_whole_line() -> None:
     records = [*write(b"log"), Output(b"ack"), Output(b" 1")]
     assert found("xfs", *records) == []
     assert found("xfs", *records, Output(b"\n"))[0][0] == "1"
+
+
+def test_a_size_that_no_write_brings_is_told_by_itself() -> None:
+    synced = [*write(b"log"), Sync(1, b"log", data_only=False, file=1)]
+    grown = [*synced, Truncate(1, 1, b"log", 100), Output(b"ack 1\n")]
+    assert found("xfs", *grown) == [("1", "size of log to 100 bytes")]
+
+
+def test_what_recovery_does_not_trust_need_not_be_durable() -> None:
+    records = [*write(b"items-shm"), Output(b"ack 1\n")]
+    assert found("xfs", *records) != []
+    volatile = dataclasses.replace(TARGET, volatile=("*-shm",))
+    assert list(exposed(trace(*records), volatile, MODELS["xfs"])) == []
 
 
 @pytest.mark.parametrize("model", ["ext4-ordered,xfs,btrfs", "posix-default"])

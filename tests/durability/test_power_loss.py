@@ -1,17 +1,23 @@
 """Power cuts: what is found, under which model, made how small; and that what is right holds."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from durability.crash.loss_states import Draw, LossStates
+from durability.crash.models import Model
 from durability.cycle import Plan
+from durability.errors import InconclusiveError
 from durability.loss_explorer import Explored
 from durability.power_loss import LossScope, power_loss
 from durability.report.crash_state import LossViolation
 from durability.report.result import Result
 from durability.targets import catalogue, functions
 from durability.targets.contract import Target
+from durability.trace.trace import Trace
 from tests.durability.commands import ROOT, durability, program
 from tests.stores import log_store
 
@@ -61,6 +67,39 @@ def test_a_state_is_made_small_and_the_most_realistic_model_is_told(tmp_path: Pa
     assert len(found.lost) <= 2
     assert "2 bytes of log at" in found.lost[0].operation
     assert found.lost[0].call.startswith("write log at")
+
+
+@pytest.mark.parametrize("error", [InconclusiveError("the disk is full"), KeyboardInterrupt()])
+def test_what_was_seen_is_told_though_it_cannot_be_made_small(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr("durability.power_loss.run_alone", fail)
+    store = functions.target(log_store.unsynced, log_store.recover)
+    result = explored(store, tmp_path, "posix-default")
+    assert result.verdict == "violation"
+    (found,) = result.violations
+    assert (found.kind, found.strongest_model) == ("audit", "posix-default")
+    assert result.reasons == [f"not made small: {str(error) or 'interrupted'}"]
+
+
+def test_a_model_of_which_no_state_was_looked_at_has_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OfXfsNone(LossStates):
+        def __init__(self, model: Model, trace: Trace, **how: Any) -> None:
+            super().__init__(model, trace, **how)
+            self._is_xfs = model.name == "xfs"
+
+        def __iter__(self) -> Iterator[Draw]:
+            return iter(()) if self._is_xfs else super().__iter__()
+
+    monkeypatch.setattr("durability.power_loss.LossStates", OfXfsNone)
+    result = explored(catalogue.find("reference"), tmp_path, "prefix", "xfs")
+    assert result.verdict == "inconclusive"
+    assert result.reasons == ["no state of xfs was explored: the time was too short"]
 
 
 def test_what_only_posix_permits_is_labelled(tmp_path: Path) -> None:

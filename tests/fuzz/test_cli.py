@@ -88,7 +88,9 @@ def test_the_page_shows_how_coverage_grew(tmp_path: Path, monkeypatch: pytest.Mo
     fake_runs(monkeypatch)
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
     arguments = ("run", "peer", "--runs", "20", "--report", str(page), "--junit", str(junit))
-    assert invoke(tmp_path, *arguments)[0] == 0
+    status, _, printed = invoke(tmp_path, *arguments)
+    assert status == 0
+    assert "raft-fuzz run" in printed
     text = page.read_text()
     assert "<p>raft-fuzz run</p>" in text
     assert "Growth of peer" in text

@@ -116,7 +116,8 @@ def test_a_crash_at_any_operation_leaves_what_can_be_upgraded_again(name: str) -
             assert untouched.after_kill() == state
     for state in [*states, *crash_states(name, states[len(states) // 2])]:
         disk = Disk.of(state)
-        upgrade(config(name), MemoryFilesystem(disk))
+        # Another process draws other numbers: the directory's id must be the one begun with.
+        upgrade(dataclasses.replace(config(name), random_seed=6), MemoryFilesystem(disk))
         assert opened(name, disk) == expected
 
 

@@ -62,8 +62,9 @@ def main(models: tuple[str, ...], cuts: int, seed: int, path: str | None) -> Non
             file.write(msgspec.json.format(msgspec.json.encode(report)))
     for judgement in judgements:
         _tell(judgement)
-    held = not any(judgement.unexplained or judgement.missing for judgement in judgements)
-    sys.exit(0 if held else _DIFFERENT)
+    if any(judgement.unexplained or judgement.missing for judgement in judgements):
+        sys.exit(_DIFFERENT)
+    sys.exit(_INCONCLUSIVE if any(judgement.untried for judgement in judgements) else 0)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -72,12 +73,15 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 def _tell(judgement: Judgement) -> None:
     click.echo(
-        f"{judgement.model}: {judgement.cuts} cuts, {len(judgement.unexplained)} not explained"
+        f"{judgement.model}: {judgement.cuts} cuts, {len(judgement.unexplained)} not explained,"
+        f" {judgement.cut_short} runs cut short by a call that is not supported"
     )
     for name, count in judgement.shown.items():
         click.echo(f"  {count:5} {name}")
     for name in judgement.missing:
         click.echo(f"  never shown: {name}")
+    for name in judgement.untried:
+        click.echo(f"  not tried, for so few cuts: {name}")
     for found in judgement.unexplained:
         steps = [f"    {line}" for line in (*found.records, "left:", *found.found)]
         click.echo("\n".join([f"  not explained, run {found.seed}:", *steps]))

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from types import TracebackType
-from typing import Final, Literal, Self, get_args
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -16,7 +16,6 @@ from durability.crash.validation import kernel
 from durability.errors import MechanismError
 
 Kind = Literal["ext4", "xfs", "btrfs"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _MIB: Final = 1 << 20
 

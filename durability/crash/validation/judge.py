@@ -4,6 +4,7 @@ Half of the runs are random, half those of the axioms in turn. After any step th
 do what it may do at any time: write some pages early, or commit its log.
 """
 
+import errno
 import os
 import random
 from collections import Counter
@@ -21,7 +22,7 @@ from durability.crash.validation.file_system import Kind, LoopFileSystem
 from durability.crash.validation.performance import Performance
 from durability.crash.validation.script import Commit, Step, WriteBack
 from durability.crash.validation.workload import Workload
-from durability.trace.records import AnyRecord, Output, shown
+from durability.trace.records import Allocate, AnyRecord, Output, shown
 from durability.trace.trace import Trace
 from durability.trace.tree import names_below
 
@@ -41,6 +42,7 @@ _STEPS_MAX: Final = 14
 _CUTS_A_FILE_SYSTEM: Final = 100
 _DISTURBED_SHARE: Final = 0.4
 _PROMISE: Final = b"end\n"
+_NOT_SUPPORTED: Final = (errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class Unexplained(msgspec.Struct, frozen=True):
@@ -54,20 +56,27 @@ class Unexplained(msgspec.Struct, frozen=True):
 class Judgement(msgspec.Struct, frozen=True):
     """What the cuts of one file system said of its model.
 
-    `shown` counts for each axiom how often its harm was found; `missing` are those that the model
-    permits and that were never found.
+    `shown` counts for each axiom that was tried how often its harm was found; `missing` are those
+    that the model permits and that were never found, `untried` those that no run was about.
+    `cut_short` runs ended before a call that the file system does not have.
     """
 
     model: str
     cuts: int
     shown: dict[str, int]
     unexplained: list[Unexplained]
+    cut_short: int
 
     @property
     def missing(self) -> list[str]:
         """The names of the axioms whose harm the model permits and no cut has shown."""
         permitted = (axiom.name for axiom in AXIOMS if self.model in axiom.shown_by)
-        return [name for name in permitted if not self.shown.get(name)]
+        return [name for name in permitted if self.shown.get(name) == 0]
+
+    @property
+    def untried(self) -> list[str]:
+        """The names of the axioms that none of the cuts was about: there were too few of them."""
+        return [axiom.name for axiom in AXIOMS if axiom.name not in self.shown]
 
 
 def judge(model: str, cuts: int, seed: int, directory: str) -> Judgement:
@@ -75,6 +84,7 @@ def judge(model: str, cuts: int, seed: int, directory: str) -> Judgement:
     kind, options = FILE_SYSTEMS[model]
     shown: Counter[str] = Counter()
     unexplained: list[Unexplained] = []
+    cut_short = 0
     for first in range(0, cuts, _CUTS_A_FILE_SYSTEM):
         with LoopFileSystem(kind, options, directory) as file_system:
             for number in range(first, min(cuts, first + _CUTS_A_FILE_SYSTEM)):
@@ -85,12 +95,13 @@ def judge(model: str, cuts: int, seed: int, directory: str) -> Judgement:
                     axiom = AXIOMS[number // 2 % len(AXIOMS)]
                     trace, content = cut.of(iter(axiom.script().steps), calm=True)
                     shown[axiom.name] += axiom.is_shown(content)
+                cut_short += cut.cut_short
                 plan = Plan(Model.named(model), trace)
                 if plan.explain(content, len(_PROMISE)) is None:
                     records = [str(record) for record in trace.records]
                     unexplained.append(Unexplained(cut.seed, records, _told(content)))
                 file_system.clear()
-    return Judgement(model, cuts, dict(shown), unexplained)
+    return Judgement(model, cuts, dict(shown), unexplained, cut_short)
 
 
 class _Cut:
@@ -100,6 +111,7 @@ class _Cut:
         self.seed = seed
         self.chance = random.Random(seed)
         self.steps = self.chance.randint(_STEPS_MIN, _STEPS_MAX)
+        self.cut_short = False
         self._file_system = file_system
 
     def of(self, steps: Iterator[Step], *, calm: bool = False) -> tuple[Trace, Content]:
@@ -109,8 +121,11 @@ class _Cut:
             for step in steps:
                 try:
                     performance.perform(step)
-                except OSError:
-                    break  # not every file system has every mode of fallocate(2)
+                except OSError as error:
+                    if not isinstance(step, Allocate) or error.errno not in _NOT_SUPPORTED:
+                        raise
+                    self.cut_short = True  # not every file system has every mode of fallocate(2)
+                    break
                 if not isinstance(step, WriteBack | Commit):
                     records.append(step)
                 if not calm and self.chance.random() < _DISTURBED_SHARE:

@@ -1,10 +1,13 @@
-"""Hypothesis strategies for short runs of a program that writes files."""
+"""Short runs of a program that writes files, as Hypothesis draws them, and what they may leave."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hypothesis import strategies as st
 
+from durability.crash.loss_states import LossStates, LossWalk
+from durability.crash.models import Model
+from durability.crash.moment import CrashState
 from durability.crash.validation.script import Script
 from durability.crash.validation.workload import Workload
 from durability.trace.records import AnyRecord, Output
@@ -24,6 +27,15 @@ CHANGES: dict[str, Callable[[Script, int, bytes], object]] = {
     "sync all": lambda script, _file, _data: script.sync_all(),
     "acknowledge": lambda script, _file, data: script.acknowledge(data),
 }
+
+
+def states(
+    model: Model, trace: Trace, *, limit: int | None = None, exhaustive: bool = False
+) -> Iterator[CrashState]:
+    """Yield what `powerloss` would look at."""
+    walk = LossWalk(model, trace)
+    for draw in LossStates(model, trace, seed=0, limit=limit, exhaustive=exhaustive):
+        yield walk.at(draw.moment).state(draw.kept)
 
 
 @st.composite

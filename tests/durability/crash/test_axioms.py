@@ -1,23 +1,22 @@
 """Each fact about power cuts: the models that permit the harm are exactly those it names."""
 
-from itertools import islice
-
 import pytest
 
 from durability.crash.content import Content
 from durability.crash.models import MODELS
 from durability.crash.plan import Plan
 from durability.crash.validation.axioms import AXIOMS, Axiom
+from tests.durability.crash.runs import states
 
 STATES_MAX = 3000
 
 
 def harms(axiom: Axiom, model: str) -> list[Content]:
     script = axiom.script().acknowledge()
-    plan = Plan(MODELS[model], script.trace())
+    drawn = states(MODELS[model], script.trace(), limit=STATES_MAX, exhaustive=True)
     return [
         state.content
-        for state in islice(plan.states("exhaustive"), STATES_MAX)
+        for state in drawn
         if state.acknowledged_bytes and axiom.is_shown(state.content)
     ]
 

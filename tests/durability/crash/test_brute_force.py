@@ -5,17 +5,17 @@ from hypothesis import assume, given, settings
 
 from durability.crash.models import Model
 from durability.crash.moment import CrashState
-from durability.crash.plan import Plan
 from durability.crash.validation.script import Script
 from durability.trace.trace import Trace
 from tests.durability.crash.brute_force import MODELS, BruteForce, State
-from tests.durability.crash.runs import small_runs
+from tests.durability.crash.runs import small_runs, states
 
 OPERATIONS_MAX = 13
 
 
 def planned(model: str, trace: Trace) -> set[State]:
-    return {by_definition(state) for state in Plan(Model.named(model), trace).states("exhaustive")}
+    drawn = states(Model.named(model), trace, exhaustive=True)
+    return {by_definition(state) for state in drawn}
 
 
 def by_definition(state: CrashState) -> State:

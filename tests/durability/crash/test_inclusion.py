@@ -1,15 +1,12 @@
 """What a stronger model permits, a weaker one permits too, of random runs."""
 
-import random
-from itertools import islice
-
 import pytest
 from hypothesis import given, settings
 
 from durability.crash.models import Model
 from durability.crash.plan import Plan
 from durability.trace.trace import Trace
-from tests.durability.crash.runs import runs
+from tests.durability.crash.runs import runs, states
 
 STATES_MAX = 25
 
@@ -38,8 +35,7 @@ def test_a_weaker_model_permits_what_a_stronger_one_does(
     stronger: str, weaker: str, trace: Trace
 ) -> None:
     weak = Plan(Model.named(weaker), trace)
-    states = Plan(Model.named(stronger), trace).states("likely", random.Random(0))
-    for state in islice(states, STATES_MAX):
+    for state in states(Model.named(stronger), trace, limit=STATES_MAX):
         assert weak.explain(state.content, state.acknowledged_bytes) is not None, state
 
 
@@ -49,5 +45,5 @@ def test_a_weaker_model_permits_what_a_stronger_one_does(
 def test_a_disk_that_tears_pages_leaves_more(name: str, trace: Trace) -> None:
     model = Model.named(name)
     torn = Plan(model.torn(), trace)
-    for state in islice(Plan(model, trace).states(), STATES_MAX):
+    for state in states(model, trace, limit=STATES_MAX):
         assert torn.explain(state.content, state.acknowledged_bytes) is not None, state

@@ -41,6 +41,8 @@ def test_the_kernel_leaves_nothing_that_its_model_does_not_permit(
     judgement = judged(model, tmp_path / "report.json")
     assert judgement.cuts == CUTS
     assert not judgement.unexplained
+    assert not judgement.untried
+    assert judgement.cut_short < CUTS // 4
     # Most harms are shown at every cut; those that a race decides are asked for in the many cuts.
     permitted = [axiom for axiom in AXIOMS if model in axiom.shown_by]
     assert len(judgement.missing) <= len(permitted) // 2

@@ -52,6 +52,20 @@ def test_a_baseline_knows_a_guarantee_of_a_subject_at_its_tear(
     assert result.exit_status is (ExitStatus.HELD if known else ExitStatus.VIOLATION)
 
 
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [("posix-default", True), ("posix-strict", True), ("ext4-ordered", False), (None, False)],
+)
+def test_what_a_more_realistic_model_shows_is_news(
+    tmp_path: Path, model: str | None, known: bool
+) -> None:
+    path = tmp_path / "baseline.json"
+    rare = violation(tear=None, strongest_model="posix-default")
+    write_json(run(rare).document(), str(path))
+    result = run(violation(tear=None, strongest_model=model), baseline=path)
+    assert result.verdict == ("held" if known else "violation")
+
+
 def test_a_run_with_a_baseline_is_a_baseline(baseline: Path) -> None:
     second = run(violation(), violation("order"), baseline=baseline)
     assert second.verdict == "violation"

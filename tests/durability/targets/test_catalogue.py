@@ -122,7 +122,7 @@ def test_path_of_a_description() -> None:
         ),
         ("etc", "'etc'; did you mean etcd[?] .known"),
         ("reference@1", "'reference@1'; did you mean reference or "),
-        ("./store", "'./store' .known: .*, nats, or the path of a .toml file"),
+        ("./store", "'./store' .known: .*, nats, the path of a .toml file"),
         ("", "'' .known"),
     ],
 )
