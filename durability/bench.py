@@ -9,9 +9,7 @@ take that way.
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -19,7 +17,7 @@ from typing import Final, Self
 from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.promises import Promises
 from durability.batch import Case, vouch, vouched
-from durability.campaign.places import require_room
+from durability.campaign.places import Scratch, require_room
 from durability.crash.content import Content
 from durability.errors import DurabilityError
 from durability.recovery import process
@@ -36,11 +34,10 @@ class Bench:
     def __init__(self, target: Target, parent: str) -> None:
         """Make it below the directory `parent`."""
         self._target = target
-        self._parent_directory = parent
-        self._parent = os.getppid()
-        self._base = tempfile.mkdtemp(dir=parent)
-        self._directory = os.path.join(self._base, "data")
-        self._batched = isinstance(target.recovery(self._base), Call)
+        self._parent = parent
+        self._scratch = Scratch(parent)
+        self._directory = os.path.join(self._scratch.path, "data")
+        self._batched = isinstance(target.recovery(self._directory), Call)
 
     def __enter__(self) -> Self:
         return self
@@ -51,10 +48,7 @@ class Bench:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._base, ignore_errors=True)
-        if os.getppid() != self._parent:  # the harness was killed: the last worker tidies up
-            with suppress(OSError):
-                os.rmdir(self._parent_directory)
+        self._scratch.remove()
 
     def judge_all(self, cases: Sequence[Case]) -> list[Judgement]:
         """Recover each content once; return the judgements against each of its promises.
@@ -83,7 +77,7 @@ class Bench:
         Raises InconclusiveError where the disk is full, OSError where it fails.
         """
         directory = self._directory
-        require_room(self._parent_directory)
+        require_room(self._parent)
         os.mkdir(directory, 0o700)
         try:
             content.write_to(os.fsencode(directory))
@@ -94,7 +88,7 @@ class Bench:
             ]
             for judgement in judgements:
                 if judgement.violations:
-                    require_room(self._parent_directory, judgement.violations)
+                    require_room(self._parent, judgement.violations)
         finally:
             shutil.rmtree(directory)
         return judgements

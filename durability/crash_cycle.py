@@ -3,9 +3,8 @@
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Container, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,7 +14,7 @@ from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.ledger import Ledger
 from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
-from durability.campaign.places import require_room
+from durability.campaign.places import Scratch, require_room
 from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
 from durability.crash_findings import CrashFindings
@@ -62,8 +61,7 @@ class CrashCycle:
         self._plan = plan
         exact = plan.mechanism == "seccomp"
         self._mechanism = Supervisor(control, target.volatile) if exact else Timer()
-        self._parent = os.getppid()
-        self._base = tempfile.mkdtemp(dir=plan.directory)
+        self._scratch = Scratch(plan.directory)
         self._findings = CrashFindings(target, plan)
 
     def __enter__(self) -> Self:
@@ -75,10 +73,7 @@ class CrashCycle:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._base, ignore_errors=True)
-        if os.getppid() != self._parent:  # the harness was killed: the last worker tidies up
-            with suppress(OSError):
-                os.rmdir(self._plan.directory)
+        self._scratch.remove()
 
     def record(self) -> Run:
         """Run the target once, to its end or as far as its stream is explored."""
@@ -290,7 +285,7 @@ class CrashCycle:
     def _directory(self, start: Start) -> Iterator[str]:
         """Make the data directory, always at the same path: a program may write that down."""
         require_room(self._plan.directory)
-        directory = os.path.join(self._base, "data")
+        directory = os.path.join(self._scratch.path, "data")
         os.mkdir(directory, 0o700)
         try:
             if start.content is None:

@@ -53,7 +53,9 @@ class CrashFindings:
         here = _tear_of(trace, order)
         found: list[Found] = []
         unkept: list[str] = []
-        worth_trying = [violation for violation in violations if self._is_news(violation, here)]
+        worth_trying = [
+            violation for violation in violations if self._may_be_coarser(violation, here)
+        ]
         attempts: list[tuple[Tear, list[Violation], Trace]] = []
         if worth_trying:
             for tear in FROM_COARSE_TO_FINE[: FROM_COARSE_TO_FINE.index(here)]:
@@ -61,22 +63,43 @@ class CrashFindings:
                 attempts.append((tear, *again(at)))
         attempts.append((here, violations, trace))
         for tear, shown, shown_trace in attempts:
-            news = [violation for violation in shown if self._is_coarser(violation, tear)]
-            folder = None
-            if news:
-                try:
-                    at = msgspec.structs.replace(order, tear=tear)
-                    folder = self._keep(news, at, start, shown_trace, later)
-                except CannotKeepError as error:
-                    unkept.append(str(error))
-            for violation in news:
-                self._shown[violation.kind].tear = tear
-            found += [Found(violation, tear, folder, start.where) for violation in news]
+            at = msgspec.structs.replace(order, tear=tear)
+            news, why = self.keep_news(shown, at, start, shown_trace, later)
+            found += news
+            unkept += why
         settled = {one.violation.kind for one in found}
         found += [Found(v, here, where=start.where) for v in violations if v.kind not in settled]
         return found, unkept
 
-    def _is_news(self, violation: Violation, tear: Tear) -> bool:
+    def keep_news(
+        self,
+        violations: list[Violation],
+        order: KillOrder,
+        start: Start,
+        trace: Trace,
+        later: frozenset[str],
+    ) -> tuple[list[Found], list[str]]:
+        """Keep the violations of kinds that no tear as coarse as the order's has shown yet.
+
+        Returns these, and why they could not be kept.
+        """
+        news = self.news(violations, order.tear)
+        if not news:
+            return [], []
+        folder, unkept = None, []
+        try:
+            folder = self._keep(news, order, start, trace, later)
+        except CannotKeepError as error:
+            unkept.append(str(error))
+        for violation in news:
+            self._shown[violation.kind].tear = order.tear
+        return [Found(violation, order.tear, folder, start.where) for violation in news], unkept
+
+    def news(self, violations: Iterable[Violation], tear: Tear) -> list[Violation]:
+        """Return those of kinds that no tear as coarse as this has shown yet."""
+        return [violation for violation in violations if self._is_coarser(violation, tear)]
+
+    def _may_be_coarser(self, violation: Violation, tear: Tear) -> bool:
         """Tell whether a kind may yet be shown by a coarser tear, and count the try."""
         shown = self._shown.setdefault(violation.kind, _Shown())
         shown.tries += 1

@@ -17,12 +17,10 @@ from durability.audit.promises import Promises
 from durability.bench import Bench
 from durability.crash.content import Content
 from durability.crash.kill_states import KillState, Walk, trace_until
-from durability.crash_cycle import announced
-from durability.cycle import Cycle, Found, Plan, is_coarser
-from durability.errors import CannotKeepError
+from durability.crash_findings import CrashFindings
+from durability.cycle import Cycle, Found, Plan, Start
 from durability.hearing import Hearing
-from durability.report.finding import Finding, keep
-from durability.targets.contract import Target, Tear
+from durability.targets.contract import Target
 from durability.trace.records import Output
 from durability.trace.trace import Trace
 
@@ -40,20 +38,23 @@ class Explorer:
     """Judges ranges of a trace's kill states, ascending; a context manager that tidies up."""
 
     def __init__(
-        self, target: Target, plan: Plan, trace: Trace, states: Sequence[KillState]
+        self,
+        target: Target,
+        plan: Plan,
+        trace: Trace,
+        states: Sequence[KillState],
+        later: frozenset[str],
     ) -> None:
-        """Prepare; `states` are all those of the trace."""
-        self._target = target
-        self._plan = plan
+        """Prepare; `states` are all those of the trace, `later` is as for `Ledger`."""
         self._trace = trace
         self._states = states
         self._walk = Walk(trace)
-        self._later = announced(target, trace)
-        self._hearing = Hearing(target, trace, self._later)
+        self._later = later
+        self._hearing = Hearing(target, trace, later)
         said = (len(r.data) if isinstance(r, Output) else 0 for r in trace.records)
         self._printed_bytes = list(accumulate(said, initial=0))
         self._bench = Bench(target, plan.directory)
-        self._kept: dict[str, Tear] = {}
+        self._findings = CrashFindings(target, plan)
 
     def __enter__(self) -> Self:
         self._bench.__enter__()
@@ -112,33 +113,14 @@ class Explorer:
 
         Returns also why a finding could not be kept.
         """
-        if not judgement.violations:
-            return [], []
         state = self._states[number]
-        kinds = {violation.kind for violation in judgement.violations}
-        new = {kind for kind in kinds if self._is_new(kind, state.tear)}
-        folder, unkept = None, []
-        if new:
-            finding = Finding(
-                target=self._plan.target_name,
-                at=str(state.order()),
-                tear=state.tear,
-                seed=self._plan.seed,
-                violations=judgement.violations,
-                later=sorted(self._later),
-            )
+        found: list[Found] = []
+        unkept: list[str] = []
+        if self._findings.news(judgement.violations, state.tear):
             trace = trace_until(self._trace, state)
-            try:
-                folder = keep(finding, trace, self._target.name, self._plan.findings)
-            except CannotKeepError as error:
-                unkept.append(str(error))
-            self._kept.update(dict.fromkeys(new, state.tear))
-        found = [
-            Found(violation, state.tear, folder if violation.kind in new else None)
-            for violation in judgement.violations
-        ]
+            found, unkept = self._findings.keep_news(
+                judgement.violations, state.order(), Start(), trace, self._later
+            )
+        kept = {one.violation.kind for one in found}
+        found += [Found(v, state.tear) for v in judgement.violations if v.kind not in kept]
         return found, unkept
-
-    def _is_new(self, kind: str, tear: Tear) -> bool:
-        kept = self._kept.get(kind)
-        return kept is None or is_coarser(tear, kept)

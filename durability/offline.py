@@ -161,7 +161,8 @@ class _Exploration:
     @contextmanager
     def _exploring(self, control: int) -> Iterator[Work]:
         del control
-        with Explorer(self._target, self._plan, self._trace, self._states) as explorer:
+        later = self._measured.announced
+        with Explorer(self._target, self._plan, self._trace, self._states, later) as explorer:
 
             def work(item: bytes) -> bytes:
                 numbers = range(*msgspec.msgpack.decode(item, type=tuple[int, int]))

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from durability.audit.violation import Violation
@@ -23,6 +24,26 @@ def ram_disk() -> str:
         free = 0
     usable = free >= _FREE_BYTES_MIN and os.access(_RAM_DISK, os.W_OK | os.X_OK)
     return _RAM_DISK if usable else tempfile.gettempdir()
+
+
+class Scratch:
+    """A directory of one worker's own, at `path`, below one that the harness has made and removes.
+
+    Whoever was killed removes nothing: then the last of its workers does it.
+    """
+
+    def __init__(self, parent: str) -> None:
+        """Make it below the directory `parent`."""
+        self._parent = parent
+        self._harness = os.getppid()
+        self.path = tempfile.mkdtemp(dir=parent)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if os.getppid() != self._harness:
+            with suppress(OSError):
+                os.rmdir(self._parent)
 
 
 def require_room(directory: str, found: Iterable[Violation] = ()) -> None:

@@ -138,7 +138,7 @@ def test_one_content_is_recovered_once_and_judged_by_all_that_was_promised(tmp_p
     assert len({content.digest() for content in contents}) == 2
 
     def cycles() -> list[Cycle]:
-        with Explorer(target, plan, trace, states) as explorer:
+        with Explorer(target, plan, trace, states, announced(target, trace)) as explorer:
             explorer._bench._batched = False
             return explorer.explore(range(3))
 
@@ -261,7 +261,7 @@ def test_the_built_in_node_is_recovered_alike_in_memory_and_in_a_process(
     states = kill_states(trace, "page")
 
     def cycles(*, batched: bool) -> list[Cycle]:
-        with Explorer(REFERENCE, plan, trace, states) as explorer:
+        with Explorer(REFERENCE, plan, trace, states, announced(REFERENCE, trace)) as explorer:
             explorer._bench._batched = batched
             if batched:  # and never any other way
                 monkeypatch.setattr(explorer._bench, "judge", lambda *_: iter(()))
@@ -294,7 +294,7 @@ def test_a_defect_that_shows_in_some_states_is_found_in_these_and_no_others(tmp_
     walk = Walk(trace)
 
     def cycles(batch_states: int) -> list[Cycle]:
-        with Explorer(target, plan, trace, states) as explorer:
+        with Explorer(target, plan, trace, states, announced(target, trace)) as explorer:
             batches = range(numbers.start, numbers.stop, batch_states)
             found = (explorer.explore(range(at, at + batch_states)) for at in batches)
             return [cycle for batch in found for cycle in batch]

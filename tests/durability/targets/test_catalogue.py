@@ -129,3 +129,12 @@ def test_path_of_a_description() -> None:
 def test_unknown_name(name: str, said: str) -> None:
     with pytest.raises(TargetError, match=f"^no target is called {said}"):
         catalogue.find(name)
+
+
+def test_a_finding_names_a_path_so_that_it_replays_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.lasting_name("store.toml") == f"{tmp_path}/store.toml"
+    assert catalogue.lasting_name("store.py:work:recover") == f"{tmp_path}/store.py:work:recover"
+    assert catalogue.lasting_name("etcd@3.4.23") == "etcd@3.4.23"
