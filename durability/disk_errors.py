@@ -117,7 +117,7 @@ class _Loop:
         assert self._target.work_in_memory is not None
         run, escaped = self._call(self._target.work_in_memory, disk)
         if escaped is not None and not isinstance(escaped, DiskError):
-            return [_broken("error-escaped", escaped)]
+            return [_broken(breach("error-escaped", _told(escaped)))]
         heard = [Heard("run", run.lines)]
         unpowered = copy.deepcopy(disk)
         unpowered.lose_power()
@@ -141,12 +141,12 @@ class _Loop:
         if full:
             _, refused = self._call(recover, copy.deepcopy(disk))
             if refused is not None and not isinstance(refused, DiskError):
-                return None, _broken("recovery-failed", refused)
+                return None, _broken(breach("recovery-failed", _told(refused)))
             disk.make_room()
         before = audit_before(self._target, DirectoryInMemory("memory", disk.cached()))
         recovery, escaped = self._call(recover, disk)
         if escaped is not None:
-            return None, _broken("recovery-failed", escaped)
+            return None, _broken(breach("recovery-failed", _told(escaped)))
         after = DirectoryInMemory("memory", disk.cached())
         promises = Promises.of(self._target, heard)
         return recovery, judge(self._target, promises, after, before, recovery)
@@ -166,8 +166,12 @@ class _Loop:
         return self._recoveries.run(guarded), raised[0] if raised else None
 
 
-def _broken(kind: str, error: BaseException) -> Judgement:
-    return Judgement(0, 0, [], [breach(kind, f"{type(error).__name__}: {error}")], [], [])
+def _broken(violation: Violation) -> Judgement:
+    return Judgement(0, 0, [], [violation], [], [])
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _promised(run: Recovery, again: Recovery) -> list[str]:
