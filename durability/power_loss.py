@@ -16,19 +16,19 @@ from typing import Any, Final
 
 import msgspec
 
-from durability import tally
+from durability.campaign import tally
+from durability.campaign.cycle import Plan
+from durability.campaign.loss_explorer import Explored, LossExplorer, as_bytes
+from durability.campaign.loss_finding import LossCases, LossFinder, Shown
 from durability.campaign.workers import Work, WorkerError, Workers, run_alone
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import MODELS
 from durability.crash.plan import Plan as StatesPlan
-from durability.cycle import Plan
 from durability.errors import DurabilityError
-from durability.loss_explorer import Explored, LossExplorer, as_bytes
-from durability.loss_finding import LossCases, LossFinder, Shown
-from durability.offline import traced
+from durability.recording import traced
 from durability.report.crash_state import LossViolation
 from durability.report.result import Result
-from durability.targets.contract import Call, Target
+from durability.targets.contract import Target
 
 _BATCH_STATES: Final = 256
 _BATCH_PROGRAM_STATES: Final = 8
@@ -151,8 +151,7 @@ class _Exploration:
             self.reasons.append(f"time was up after {of} states of {name}")
 
     def _batches(self, name: str, states: LossStates) -> Iterator[bytes]:
-        together = isinstance(self._target.recovery(self._plan.directory), Call)
-        size = _BATCH_STATES if together else _BATCH_PROGRAM_STATES
+        size = _BATCH_STATES if self._target.recovers_by_call else _BATCH_PROGRAM_STATES
         draws = iter(states)
         while batch := [(draw.moment, as_bytes(draw.kept)) for draw in islice(draws, size)]:
             if self._broken[name] >= (1 if self._scope.at_first else _BROKEN_MAX):

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from durability.campaign.cycle import Plan
+from durability.campaign.loss_explorer import Explored
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, MODELS
-from durability.cycle import Plan
 from durability.disk_errors import disk_errors
 from durability.errors import UsageError
 from durability.lint import lint
-from durability.loss_explorer import Explored
 from durability.mutants.hunt import hunt_all
 from durability.mutants.planted import PLANTED
 from durability.power_loss import STATES, LossScope, power_loss

@@ -14,11 +14,12 @@ import msgspec
 import pytest
 
 from durability.audit.violation import Violation
+from durability.campaign.crash_cycle import CrashCycle, announced
+from durability.campaign.cycle import Cycle, Plan
+from durability.campaign.kill_explorer import Explorer
 from durability.crash.kill_states import Walk, kill_states
-from durability.crash_cycle import CrashCycle, announced
-from durability.cycle import Cycle, Plan
-from durability.explorer import Explorer
-from durability.offline import Scope, explore, traced
+from durability.offline import Scope, explore
+from durability.recording import traced
 from durability.report.result import Result
 from durability.targets import catalogue, reference
 from durability.targets.contract import Call, Speech, Target
@@ -73,6 +74,7 @@ def store(
         name="store",
         workload=lambda directory: Call(partial(workload, directory)),
         recovery=lambda directory: Call(partial(recovery, directory)),
+        recovers_by_call=True,
         speech=SPEECH,
         tear="byte",
         recovery_timeout_s=timeout_s,
@@ -138,8 +140,9 @@ def test_one_content_is_recovered_once_and_judged_by_all_that_was_promised(tmp_p
     assert len({content.digest() for content in contents}) == 2
 
     def cycles() -> list[Cycle]:
-        with Explorer(target, plan, trace, states, announced(target, trace)) as explorer:
-            explorer._bench._batched = False
+        later = announced(target, trace)
+        alone_each = replace(target, recovers_by_call=False)
+        with Explorer(alone_each, plan, trace, states, later) as explorer:
             return explorer.explore(range(3))
 
     found = alone(cycles)
@@ -261,8 +264,8 @@ def test_the_built_in_node_is_recovered_alike_in_memory_and_in_a_process(
     states = kill_states(trace, "page")
 
     def cycles(*, batched: bool) -> list[Cycle]:
-        with Explorer(REFERENCE, plan, trace, states, announced(REFERENCE, trace)) as explorer:
-            explorer._bench._batched = batched
+        target = replace(REFERENCE, recovers_by_call=batched)
+        with Explorer(target, plan, trace, states, announced(target, trace)) as explorer:
             if batched:  # and never any other way
                 monkeypatch.setattr(explorer._bench, "judge", lambda *_: iter(()))
             return explorer.explore(range(len(states)))
@@ -400,7 +403,7 @@ def test_a_program_that_cannot_be_traced_whole_is_not_explored(tmp_path: Path) -
 
 def test_violations_are_compared_by_kind() -> None:
     """The two ways of judging are compared by what they found, not by how it was worded."""
-    from durability.cycle import Found
+    from durability.campaign.cycle import Found
     from durability.offline import _are_alike
 
     first, second = (

@@ -14,16 +14,16 @@ from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.ledger import Ledger
 from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
+from durability.campaign.crash_findings import CrashFindings
+from durability.campaign.cycle import Cycle, Measured, Plan, Start
 from durability.campaign.places import Scratch, require_room
+from durability.campaign.timed_kill import MICROSECONDS, Timer
 from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
-from durability.crash_findings import CrashFindings
-from durability.cycle import Cycle, Measured, Plan, Start
 from durability.errors import DurabilityError, InconclusiveError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.targets.contract import Launch, Target
-from durability.timed_kill import MICROSECONDS, Timer
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace

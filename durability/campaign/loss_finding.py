@@ -13,13 +13,13 @@ from typing import Final
 import msgspec
 
 from durability.audit.violation import Violation
+from durability.campaign.loss_explorer import LossExplorer
 from durability.crash.loss_states import Draw
 from durability.crash.models import MODELS, REALISTIC_FIRST, Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.operations import Data, Operation, Shift
 from durability.crash.plan import Plan
 from durability.errors import CannotKeepError
-from durability.loss_explorer import LossExplorer
 from durability.report.crash_state import CrashStateCase, LossViolation, LostOperation, keep
 from durability.targets.contract import lines_of
 from durability.trace.records import Output, shown

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from durability import timed_kill
+from durability.campaign import timed_kill
+from durability.campaign.timed_kill import Timer
 from durability.recovery import process
 from durability.targets.contract import Call
 from durability.targets.program import load_program
-from durability.timed_kill import Timer
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run
 from tests.durability.commands import program

@@ -9,12 +9,12 @@ import msgspec
 from durability.audit.judgement import Judgement
 from durability.audit.promises import Promises
 from durability.audit.violation import Violation
-from durability.bench import Bench
+from durability.campaign.bench import Bench
+from durability.campaign.hearing import Hearing
 from durability.crash.content import Content
 from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import Model
 from durability.crash.moment import Moment
-from durability.hearing import Hearing
 from durability.targets.contract import Target
 from durability.trace.trace import Trace
 

@@ -14,12 +14,12 @@ import msgspec
 
 from durability.audit.judgement import Judgement
 from durability.audit.promises import Promises
-from durability.bench import Bench
+from durability.campaign.bench import Bench
+from durability.campaign.crash_findings import CrashFindings
+from durability.campaign.cycle import Cycle, Found, Plan, Start
+from durability.campaign.hearing import Hearing
 from durability.crash.content import Content
 from durability.crash.kill_states import KillState, Walk, trace_until
-from durability.crash_findings import CrashFindings
-from durability.cycle import Cycle, Found, Plan, Start
-from durability.hearing import Hearing
 from durability.targets.contract import Target
 from durability.trace.records import Output
 from durability.trace.trace import Trace

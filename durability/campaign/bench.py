@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.promises import Promises
-from durability.batch import Case, vouch, vouched
+from durability.campaign.batch import Case, vouch, vouched
 from durability.campaign.places import Scratch, require_room
 from durability.crash.content import Content
 from durability.errors import DurabilityError
@@ -37,7 +37,6 @@ class Bench:
         self._parent = parent
         self._scratch = Scratch(parent)
         self._directory = os.path.join(self._scratch.path, "data")
-        self._batched = isinstance(target.recovery(self._directory), Call)
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +56,7 @@ class Bench:
         """
         if self._target.speech.recovered is None:
             cases = [(content, [promised]) for content, heard in cases for promised in heard]
-        if self._batched:
+        if self._target.recovers_by_call:
             ended = self._vouch(cases)
             if ended.exit_status == 0 and ended.stdout:
                 return list(vouched(ended.stdout))

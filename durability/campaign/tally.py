@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from durability.audit.violation import Violation
-from durability.cycle import FROM_COARSE_TO_FINE, Cycle, Found, Plan
+from durability.campaign.cycle import FROM_COARSE_TO_FINE, Cycle, Found, Plan
 from durability.targets.contract import Target
 
 _PROMISING_SHARE_MIN: Final = 0.05

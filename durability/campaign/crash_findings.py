@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from durability.audit.violation import Violation
-from durability.cycle import FROM_COARSE_TO_FINE, Found, Plan, Start, is_coarser
+from durability.campaign.cycle import FROM_COARSE_TO_FINE, Found, Plan, Start, is_coarser
 from durability.errors import CannotKeepError
 from durability.report.finding import Finding, keep
 from durability.targets.contract import Target, Tear
