@@ -190,6 +190,9 @@ class FileChanges:
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
+            if self._model.copy_on_write and any(not growth.durable for growth in view.growths):
+                # btrfs takes the size as it is, without the data that was to bring it.
+                yield self._grow(file, path, size, [], at_once=True)
             return
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
