@@ -10,9 +10,9 @@ Source: `fs/btrfs/tree-log.c` (`btrfs_log_inode_parent`, `log_new_dir_dentries`,
 `add_conflicting_inode`, `unlink_old_inode_refs`), and cuts on Linux 6.18.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from durability.crash.operations import ROOT, Entry, Names, Operation, Slot
+from durability.crash.operations import Entry, Names, Operation, Slot
 from durability.crash.storage import Directories
 
 
@@ -23,16 +23,17 @@ class LoggedNames:
     """
 
     def __init__(
-        self, pending: Sequence[Operation], directories: Directories, now: Directories
+        self, pending: list[Operation], directories: Directories, now: Directories
     ) -> None:
-        self._pending = [operation for operation in pending if isinstance(operation, Names)]
+        self._pending = pending
+        self._names = [operation for operation in pending if isinstance(operation, Names)]
         self._directories = directories
         self._now = now
-        self._new = {node for names in self._pending if names.creates for node in names.nodes}
+        self._new = {node for names in self._names if names.creates for node in names.nodes}
         self._slots: set[Slot] = set()
         self._nodes: set[int] = set()
         self._left: set[Entry] = set()
-        self._listed: set[int] = set()
+        self._loose: set[int] = set()
 
     def __bool__(self) -> bool:
         """Whether something becomes durable."""
@@ -44,18 +45,33 @@ class LoggedNames:
         self._left.update(self._left_by(file))
 
     def add_directory(self, directory: int) -> None:
-        """Take a directory's entries, those of directories that are new in it, and its own name."""
+        """Take a directory's entries and its own name, and let what is new below be taken."""
         self.add_file(directory)
-        self._listed.add(directory)
-        for names in self._pending:
-            if names.touches(directory):
-                entries = (*names.taken, *names.given)
-                self._add_slots(slot for slot, _ in entries if slot[0] == directory)
-                for node in names.nodes:
-                    self._add_node(node)
-                for node in (names.nodes & self._new) - self._listed:
-                    if node < ROOT:
-                        self.add_directory(node)
+        slots = self._slots_of(directory)
+        self._add_slots(slots)
+        for slot in slots:
+            node = self._now.get(slot)
+            if node is not None:
+                self._add_node(node)
+                self._loosen(node)
+
+    def _slots_of(self, directory: int) -> set[Slot]:
+        return {
+            slot
+            for names in self._names
+            for slot, _ in (*names.taken, *names.given)
+            if slot[0] == directory
+        }
+
+    def _loosen(self, node: int) -> None:
+        """Let what is new in a new directory be durable without what the log has before it."""
+        if node in self._loose or node not in self._new:
+            return
+        self._loose.add(node)
+        for slot in self._slots_of(node):
+            below = self._now.get(slot)
+            if below is not None:
+                self._loosen(below)
 
     def _add_node(self, node: int) -> None:
         """Take the names of a node, and take away those that it had beside them."""
@@ -64,7 +80,7 @@ class LoggedNames:
         self._nodes.add(node)
         standing = [
             slot
-            for names in self._pending
+            for names in self._names
             if node in names.nodes
             for slot, given in names.given
             if given == node == self._now.get(slot)
@@ -75,7 +91,7 @@ class LoggedNames:
 
     def _left_by(self, node: int) -> Iterator[Entry]:
         """Yield the names that a node may have on disk and has no more."""
-        for names in self._pending:
+        for names in self._names:
             for slot, held in (*names.taken, *names.given):
                 if held == node != self._now.get(slot):
                     yield slot, node
@@ -101,11 +117,20 @@ class LoggedNames:
                 self._directories.give(slot, now)
             elif before is not None:
                 self._directories.take(slot, before)
-        for names in self._pending:
+        for names in self._names:
             names.taken = self._undecided(names.taken)
             names.given = self._undecided(names.given)
             if not names.taken and not names.given:
                 names.settle()
+            elif any(slot[0] in self._loose for slot, _ in names.given):
+                self._let_go(names)
+
+    def _let_go(self, names: Names) -> None:
+        """Let an operation be durable without what the log has before it, as far as it gives."""
+        names.after = None
+        leaving = names.leaving(names.given[0][0][0])
+        if leaving is not None:
+            self._pending.insert(self._pending.index(names) + 1, leaving)
 
     def _undecided(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return tuple(

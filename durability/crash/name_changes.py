@@ -115,6 +115,8 @@ class NameChanges:
         moved, replaced = self.names.get(source), self.names.get(destination)
         what = f"renaming of {shown(record.source)} to"
         changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        if replaced is not None and not record.exchange and self._links[replaced] == {destination}:
+            self._replaced.add(replaced)
         if self._leaves_log_tree(destination, moved, replaced) and not record.exchange:
             yield self._change(record.destination, "replacement of", (destination, None))
             replaced = None
@@ -125,34 +127,15 @@ class NameChanges:
                 yield self._change(record.destination, what, change)
             return
         operation = self._change(record.destination, what, *changes)
-        if replaced is not None and not self.is_named(replaced):
-            self._replaced.add(replaced)
         if record.exchange and not self._model.exchange_is_change:
             operation.nodes = frozenset()
         if self._model.rename_allocates and replaced is not None and not record.exchange:
             operation.needs += self._files.allocation(moved)
+        free = self._model.names is NameOrder.FREE and not record.exchange
+        leaving = operation.leaving(destination[0]) if free else None
         yield operation
-        if self._model.names is NameOrder.FREE and not record.exchange:
-            yield from self._leaving(operation, record.source, destination[0])
-
-    def _leaving(self, moving: Names, path: bytes, directory: int) -> Iterator[Operation]:
-        """Yield what takes a moved name out of directories other than the one it came to.
-
-        Each directory may reach the disk by itself; but nothing takes a file's last name.
-        """
-        elsewhere = tuple(entry for entry in moving.taken if entry[0][0] != directory)
-        if elsewhere:
-            moving.taken = tuple(entry for entry in moving.taken if entry[0][0] == directory)
-            yield Names(
-                record=moving.record,
-                path=path,
-                needs=[moving],
-                taken=elsewhere,
-                given=(),
-                nodes=moving.nodes,
-                creates=False,
-                what=f"removal of {shown(path)}, which was renamed",
-            )
+        if leaving is not None:
+            yield leaving
 
     def _leaves_log_tree(self, slot: Slot, moved: int | None, replaced: int | None) -> bool:
         """Tell whether a log tree may take a name from one file without giving it to another.

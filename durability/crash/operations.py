@@ -158,5 +158,25 @@ class Names(Operation):
         """Tell whether an entry of a directory changed."""
         return any(slot[0] == directory for slot, _ in (*self.taken, *self.given))
 
+    def leaving(self, directory: int) -> "Names | None":
+        """Take out of this what it takes from other directories; return that, if there is any.
+
+        Each directory may reach the disk by itself; but nothing takes a file's last name.
+        """
+        elsewhere = tuple(entry for entry in self.taken if entry[0][0] != directory)
+        if not elsewhere:
+            return None
+        self.taken = tuple(entry for entry in self.taken if entry[0][0] == directory)
+        return Names(
+            record=self.record,
+            path=self.path,
+            needs=[self],
+            taken=elsewhere,
+            given=(),
+            nodes=self.nodes,
+            creates=False,
+            what=f"removal of the old name after {self.what}",
+        )
+
     def __str__(self) -> str:
         return self.what

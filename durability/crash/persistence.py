@@ -67,8 +67,8 @@ class Persistence:
             yield
             names.settle()
             self._settle(self._closure(wanted))
-        if node is not None and node > ROOT:
-            self._enter_log_tree(node)
+        if self._has_log_tree:
+            self._enter_log_tree(record)
 
     def _logged(self, record: AnyRecord) -> int | None:
         """Return the file or directory that a record puts into a log tree, if there is one."""
@@ -86,12 +86,19 @@ class Persistence:
             case _:
                 return None
 
-    def _enter_log_tree(self, file: int) -> None:
+    def _enter_log_tree(self, record: AnyRecord) -> None:
         """Let what a log tree may hold now be durable without what the log has before it.
 
         It takes all that is on disk of a file, though a write waits for its own bytes only, and
         with a file directories that lead to it, with some of what is new in them.
         """
+        match record:
+            case Sync(file=int(file)):
+                pass
+            case Write(file=file, flags=flags) if flags & SYNCHRONOUS:
+                pass
+            case _:
+                return
         for operation in self.pending:
             if isinstance(operation, Names) or (
                 isinstance(operation, FileOperation) and operation.file == file
