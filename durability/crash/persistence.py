@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from durability.crash.log_tree import LoggedNames
 from durability.crash.models import Model, NameOrder
 from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shrink
-from durability.crash.splitting import SYNCHRONOUS, Splitter
+from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
-from durability.crash.syncing import synced
-from durability.trace.records import AnyRecord, Sync, Write
+from durability.crash.syncing import synced, synced_node
+from durability.trace.records import AnyRecord
 
 
 class Persistence:
@@ -57,48 +57,31 @@ class Persistence:
                 yield
                 self._settle([operation])
         wanted = synced(self.model, record, self.pending, self._splitter)
-        node = self._logged(record)
-        names = LoggedNames(self.pending, self.directories, self._splitter.names)
-        if node is not None and node > ROOT:
-            names.add_file(node)
-        elif node is not None:
-            names.add_directory(node)
+        node = synced_node(record, self._splitter) if self._has_log_tree else None
+        names = None if node is None else self._logged(node)
         if wanted or names:
             yield
-            names.settle()
+            if names:
+                names.settle()
             self._settle(self._closure(wanted))
-        if self._has_log_tree:
-            self._enter_log_tree(record)
+        if node is not None and node > ROOT:
+            self._enter_log_tree(node)
 
-    def _logged(self, record: AnyRecord) -> int | None:
-        """Return the file or directory that a record puts into a log tree, if there is one."""
-        match record:
-            case _ if not self._has_log_tree:
-                return None
-            case Sync(file=None):
-                return self._splitter.node(record.path)
-            case Sync(file=int(file)) if self._splitter.is_named(file):
-                return file
-            case Write(file=file, flags=flags) if flags & SYNCHRONOUS and self._splitter.is_named(
-                file
-            ):
-                return file
-            case _:
-                return None
+    def _logged(self, node: int) -> LoggedNames:
+        """Return the names that a sync of a file or directory puts into the log tree."""
+        names = LoggedNames(self.pending, self.directories, self._splitter.names)
+        if node <= ROOT:
+            names.add_directory(node)
+        elif self._splitter.is_named(node):
+            names.add_file(node)
+        return names
 
-    def _enter_log_tree(self, record: AnyRecord) -> None:
+    def _enter_log_tree(self, file: int) -> None:
         """Let what a log tree may hold now be durable without what the log has before it.
 
         It takes all that is on disk of a file, though a write waits for its own bytes only, and
         with a file directories that lead to it, with some of what is new in them.
         """
-        match record:
-            case Sync(file=int(file)):
-                pass
-            case Write(file=file, flags=flags) if flags & SYNCHRONOUS:
-                pass
-            case _:
-                return
         for operation in self.pending:
             if isinstance(operation, Names) or (
                 isinstance(operation, FileOperation) and operation.file == file

@@ -29,6 +29,19 @@ from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import AnyRecord, Sync, SyncAll, Write
 
 
+def synced_node(record: AnyRecord, splitter: Splitter) -> int | None:
+    """Return the file or directory that a record syncs, if there is one."""
+    match record:
+        case Sync(file=None):
+            return splitter.node(record.path)
+        case Sync():
+            return record.file
+        case Write() if record.flags & SYNCHRONOUS:
+            return record.file
+        case _:
+            return None
+
+
 def synced(
     model: Model, record: AnyRecord, pending: Sequence[Operation], splitter: Splitter
 ) -> list[Operation]:
@@ -37,7 +50,7 @@ def synced(
         case SyncAll():
             return list(pending)
         case Sync():
-            node = splitter.node(record.path) if record.file is None else record.file
+            node = synced_node(record, splitter)
             if node is None:
                 return []
             if node > ROOT:
