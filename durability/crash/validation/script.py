@@ -25,11 +25,15 @@ _THREAD: Final = 1
 
 
 class WriteBack(msgspec.Struct, frozen=True):
-    """The kernel writes pages of a file to their blocks, which it may do at any time."""
+    """The kernel writes pages of a file to their blocks, which it may do at any time.
+
+    What comes next need not wait for the device where `wait` is false.
+    """
 
     file: int
     offset: int
     length: int
+    wait: bool = True
 
 
 class Commit(msgspec.Struct, frozen=True):

@@ -1,0 +1,135 @@
+"""Ways to a state: what the kernel may do of its own accord while a run goes on, to lose just this.
+
+Nothing makes a kernel lose what it would keep. But it writes pages early, commits its log, and is
+late with both, whenever it likes; so here it likes it at the places at which the state can come of
+it. Whether it does is the kernel's, and some of it a race: hence several ways, again and again.
+
+- What the state kept of a file is written back right behind the call, waited for or just begun.
+- The log is committed before the first change of names or sizes that the state lost.
+- The cut comes before, or right behind, the sync during which the state is one.
+- Now and then pages and log are written wherever chance has it.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from durability.confirmation.reenactment import Act, Close
+from durability.crash.moment import CrashState
+from durability.crash.operations import Data, Grow, Names, Operation, Stale
+from durability.crash.splitting import SYNCHRONOUS
+from durability.crash.validation.script import Commit, WriteBack
+from durability.trace.kill_order import PAGE_BYTES
+from durability.trace.records import AnyRecord, Sync, SyncAll, Write
+
+_DISTURBED_RECORDS: Final = 20
+"""How far before the cut chance has its say: what was done long before is mostly synced."""
+_DISTURBED_SHARE: Final = 0.3
+_COMMITTED_SHARE: Final = 0.3
+_WAITED_SHARE: Final = 0.5
+
+
+class _Way(NamedTuple):
+    """How to go: whether to commit, and to write pages back; None for no pages."""
+
+    commits: bool
+    waits: bool | None
+
+
+_WAYS: Final = (
+    _Way(commits=True, waits=True),
+    _Way(commits=True, waits=False),
+    _Way(commits=True, waits=None),
+    _Way(commits=False, waits=True),
+    _Way(commits=False, waits=None),
+)
+
+
+class Provocation:
+    """Ways to one state; `calls` perform the records of its run."""
+
+    def __init__(
+        self, state: CrashState, records: Sequence[AnyRecord], calls: Sequence[list[Act]]
+    ) -> None:
+        self._calls = calls[: state.cut]
+        self._during_sync = state.cut > 0 and _is_sync(records[state.cut - 1])
+        logged = (one.record for one in state.lost if isinstance(one, Names) or one.joins)
+        self._commit_at = min(logged, default=state.cut)
+        self._written: defaultdict[int, list[WriteBack]] = defaultdict(list)
+        for operation in state.persisted:
+            written = _written_back(operation)
+            if written is not None:
+                self._written[operation.record].append(written)
+
+    def ways(self, chance: random.Random) -> Iterator[list[Act]]:
+        """Yield calls behind whose last the power is to be cut; without end."""
+        while True:
+            for way in _WAYS:
+                yield self._directed(way, len(self._calls))
+                if self._during_sync:
+                    yield self._directed(way, len(self._calls) - 1)
+            yield self._disturbed(chance)
+
+    def _directed(self, way: _Way, cut: int) -> list[Act]:
+        acts: list[Act] = []
+        for number, calls in enumerate(self._calls[:cut]):
+            if way.commits and number == self._commit_at:
+                acts.append(Commit())
+            acts += _before_closing(calls, self._written_behind(number, way.waits))
+        if way.commits and self._commit_at >= cut:
+            acts.append(Commit())
+        return acts
+
+    def _written_behind(self, number: int, waits: bool | None) -> list[Act]:
+        if waits is None:
+            return []
+        return [WriteBack(one.file, one.offset, one.length, waits) for one in self._written[number]]
+
+    def _disturbed(self, chance: random.Random) -> list[Act]:
+        acts: list[Act] = []
+        for left, calls in zip(range(len(self._calls), 0, -1), self._calls, strict=True):
+            disturbed = left <= _DISTURBED_RECORDS and chance.random() < _DISTURBED_SHARE
+            acts += _before_closing(calls, [_disturbance(calls, chance)] if disturbed else [])
+        return acts
+
+
+def _is_sync(record: AnyRecord) -> bool:
+    """Tell whether a state during a record's call is one of a sync that has not come to its end."""
+    match record:
+        case Sync() | SyncAll():
+            return True
+        case Write(flags=flags):
+            return bool(flags & SYNCHRONOUS)
+        case _:
+            return False
+
+
+def _written_back(operation: Operation) -> WriteBack | None:
+    """Return which page an operation needs to be written; None where it needs none."""
+    match operation:
+        case Stale():
+            return None
+        case Data():
+            return WriteBack(operation.file, operation.offset, len(operation.data))
+        case Grow() if operation.size:
+            # Its block is allocated when it is written; that the data is late is a race.
+            return WriteBack(operation.file, operation.size - 1, 1)
+        case _:
+            return None
+
+
+def _disturbance(calls: list[Act], chance: random.Random) -> Act:
+    """Return what the kernel may do behind calls: write a page of what they wrote, or commit."""
+    written = [act for act in calls if isinstance(act, Write)]
+    if not written or chance.random() < _COMMITTED_SHARE:
+        return Commit()
+    pages = -(-len(written[0].data) // PAGE_BYTES)
+    offset = written[0].offset + chance.randrange(max(1, pages)) * PAGE_BYTES
+    return WriteBack(written[0].file, offset, PAGE_BYTES, chance.random() < _WAITED_SHARE)
+
+
+def _before_closing(calls: list[Act], further: list[Act]) -> list[Act]:
+    """Put something between a record's calls and the closing of its file."""
+    closing = [call for call in calls if isinstance(call, Close)]
+    return [*(call for call in calls if not isinstance(call, Close)), *further, *closing]
