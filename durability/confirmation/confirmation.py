@@ -12,7 +12,7 @@ import os
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -38,10 +38,10 @@ from durability.trace.spawn import raise_descriptor_limit
 from durability.trace.trace import Trace
 from durability.trace.tree import Tree
 
-CUTS_MAX: Final = 60
+CUTS_MAX: Final = 40
 """How many cuts of one file system a finding gets."""
 
-_PLACE_S: Final = 60.0
+_PLACE_S: Final = 30.0
 """After which time no further cut of one file system is made."""
 
 _THREAD: Final = 0
@@ -101,6 +101,7 @@ class _Confirmation:
         self._later = later
         self._directory = directory
         self._reenactment = Reenactment(trace)
+        self._shown: defaultdict[str, set[str]] = defaultdict(set)
         self._said = b"".join(one.data for one in trace.records if isinstance(one, Output))
 
     def of(self, finding: Told, notes: list[str]) -> Told:
@@ -128,6 +129,8 @@ class _Confirmation:
 
     def _at(self, name: str, finding: Told) -> _Outcome:
         """Cut the power of one file system until the kind is shown or the cuts are used up."""
+        if finding.violation.kind in self._shown[name]:
+            return _Outcome(broke=True, text="")  # the cut that showed another has shown it
         kind, options = FILE_SYSTEMS[name]
         left: Counter[str] = Counter()
         until = time.monotonic() + _PLACE_S
@@ -146,6 +149,7 @@ class _Confirmation:
                     uncut = self._left_by(acts, state, file_system, cut=False)
                     if finding.violation.kind in _kinds(uncut):
                         return _Outcome(broke=False, text="it is shown there without any cut too")
+                    self._shown[name] |= _kinds(shown) - _kinds(uncut)
                     return _Outcome(broke=True, text="")
         except (DurabilityError, OSError) as error:
             return _Outcome(broke=False, text=f"{_counted(left)}then {error}")

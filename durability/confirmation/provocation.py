@@ -6,6 +6,8 @@ it. Whether it does is the kernel's, and some of it a race: hence several ways, 
 
 - What the state kept of a file is written back right behind the call, waited for or just begun.
 - The log is committed before the first change of names or sizes that the state lost.
+- A write of which the state kept some pages is made page by page: what one call writes the kernel
+  may hold as one, if it has the memory for that, and then writes back as one.
 - The cut comes before, or right behind, the sync during which the state is one.
 - Now and then pages and log are written wherever chance has it.
 """
@@ -15,12 +17,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from durability.confirmation.reenactment import Act, Close
 from durability.crash.moment import CrashState
 from durability.crash.operations import Data, Grow, Names, Operation, Stale
 from durability.crash.splitting import SYNCHRONOUS
+from durability.crash.storage import pages
 from durability.crash.validation.script import Commit, WriteBack
-from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import AnyRecord, Sync, SyncAll, Write
 
 _DISTURBED_RECORDS: Final = 20
@@ -31,14 +35,19 @@ _WAITED_SHARE: Final = 0.5
 
 
 class _Way(NamedTuple):
-    """How to go: whether to commit, and to write pages back; None for no pages."""
+    """How to go: whether to commit, to wait for pages that are written back; None for no pages.
+
+    `by_pages` makes writes page by page of which not all pages were kept.
+    """
 
     commits: bool
     waits: bool | None
+    by_pages: bool = False
 
 
 _WAYS: Final = (
     _Way(commits=True, waits=True),
+    _Way(commits=True, waits=True, by_pages=True),
     _Way(commits=True, waits=False),
     _Way(commits=True, waits=None),
     _Way(commits=False, waits=True),
@@ -61,11 +70,15 @@ class Provocation:
             written = _written_back(operation)
             if written is not None:
                 self._written[operation.record].append(written)
+        lost = {one.record for one in state.lost if isinstance(one, Data)}
+        self._kept_in_part = lost & self._written.keys()
 
     def ways(self, chance: random.Random) -> Iterator[list[Act]]:
         """Yield calls behind whose last the power is to be cut; without end."""
         while True:
             for way in _WAYS:
+                if way.by_pages and not self._kept_in_part:
+                    continue
                 yield self._directed(way, len(self._calls))
                 if self._during_sync:
                     yield self._directed(way, len(self._calls) - 1)
@@ -76,10 +89,24 @@ class Provocation:
         for number, calls in enumerate(self._calls[:cut]):
             if way.commits and number == self._commit_at:
                 acts.append(Commit())
-            acts += _before_closing(calls, self._written_behind(number, way.waits))
+            if way.by_pages and number in self._kept_in_part:
+                acts += self._page_by_page(calls, number)
+            else:
+                acts += _before_closing(calls, self._written_behind(number, way.waits))
         if way.commits and self._commit_at >= cut:
             acts.append(Commit())
         return acts
+
+    def _page_by_page(self, calls: list[Act], number: int) -> Iterator[Act]:
+        """Yield the calls of a write cut into pages, with what was kept written back at once."""
+        for call in calls:
+            if not isinstance(call, Write):
+                yield call
+                continue
+            for start, end in pages(call.offset, len(call.data)):
+                piece = call.data[start - call.offset : end - call.offset]
+                yield msgspec.structs.replace(call, offset=start, data=piece, asked=len(piece))
+                yield from (one for one in self._written[number] if start <= one.offset < end)
 
     def _written_behind(self, number: int, waits: bool | None) -> list[Act]:
         if waits is None:
@@ -124,9 +151,8 @@ def _disturbance(calls: list[Act], chance: random.Random) -> Act:
     written = [act for act in calls if isinstance(act, Write)]
     if not written or chance.random() < _COMMITTED_SHARE:
         return Commit()
-    pages = -(-len(written[0].data) // PAGE_BYTES)
-    offset = written[0].offset + chance.randrange(max(1, pages)) * PAGE_BYTES
-    return WriteBack(written[0].file, offset, PAGE_BYTES, chance.random() < _WAITED_SHARE)
+    start, end = chance.choice([*pages(written[0].offset, len(written[0].data))])
+    return WriteBack(written[0].file, start, end - start, chance.random() < _WAITED_SHARE)
 
 
 def _before_closing(calls: list[Act], further: list[Act]) -> list[Act]:

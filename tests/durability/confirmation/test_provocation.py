@@ -46,6 +46,26 @@ def test_a_page_that_was_kept_is_written_back_behind_its_write_before_the_file_i
     assert behind[2:] == [Close(file), Commit()]
 
 
+def test_of_one_write_pages_are_kept_one_by_one() -> None:
+    script = Script()
+    file = script.create(b"log")
+    script.sync(file).append(file, b"A" * PAGE + b"B" * PAGE + b"C" * 10)
+    trace = script.trace()
+    kept = {b"log": bytes(PAGE) + b"B" * PAGE}
+    state = state_of(trace, "ext4-ordered", lambda one: one.content.files == kept)
+    by_pages = ways(trace, state)[1]
+    written = [act for act in by_pages if isinstance(act, Write | WriteBack)]
+    assert [(type(act), act.offset) for act in written] == [
+        (Write, 0),
+        (Write, PAGE),
+        (WriteBack, PAGE),
+        (WriteBack, 2 * PAGE - 1),
+        (Write, 2 * PAGE),
+    ]
+    data = b"".join(act.data for act in by_pages if isinstance(act, Write))
+    assert data == b"A" * PAGE + b"B" * PAGE + b"C" * 10
+
+
 def test_the_log_is_committed_before_the_first_name_that_was_lost() -> None:
     script = Script()
     script.create(b"a", b"A")
