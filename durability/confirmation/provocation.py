@@ -21,7 +21,7 @@ import msgspec
 
 from durability.confirmation.reenactment import Act, Close
 from durability.crash.moment import CrashState
-from durability.crash.operations import Data, Grow, Names, Operation, Stale
+from durability.crash.operations import Data, Grow, Names, Stale
 from durability.crash.splitting import SYNCHRONOUS
 from durability.crash.storage import pages
 from durability.crash.validation.script import Commit, WriteBack
@@ -65,13 +65,18 @@ class Provocation:
         self._during_sync = state.cut > 0 and _is_sync(records[state.cut - 1])
         logged = (one.record for one in state.lost if isinstance(one, Names) or one.joins)
         self._commit_at = min(logged, default=state.cut)
-        self._written: defaultdict[int, list[WriteBack]] = defaultdict(list)
-        for operation in state.persisted:
-            written = _written_back(operation)
-            if written is not None:
-                self._written[operation.record].append(written)
+        self._pages: defaultdict[int, list[WriteBack]] = defaultdict(list)
+        self._sizes: defaultdict[int, list[WriteBack]] = defaultdict(list)
+        for one in state.persisted:
+            if isinstance(one, Data) and not isinstance(one, Stale):
+                written = WriteBack(one.file, one.offset, len(one.data))
+                self._pages[one.record].append(written)
+            elif isinstance(one, Grow) and one.size:
+                # A block is allocated when it is written; that the size is faster is a race.
+                written = WriteBack(one.file, one.size - 1, 1, wait=False)
+                self._sizes[one.record].append(written)
         lost = {one.record for one in state.lost if isinstance(one, Data)}
-        self._kept_in_part = lost & self._written.keys()
+        self._kept_in_part = lost & self._pages.keys()
 
     def ways(self, chance: random.Random) -> Iterator[list[Act]]:
         """Yield calls behind whose last the power is to be cut; without end."""
@@ -106,12 +111,17 @@ class Provocation:
             for start, end in pages(call.offset, len(call.data)):
                 piece = call.data[start - call.offset : end - call.offset]
                 yield msgspec.structs.replace(call, offset=start, data=piece, asked=len(piece))
-                yield from (one for one in self._written[number] if start <= one.offset < end)
+                yield from (one for one in self._pages[number] if start <= one.offset < end)
 
     def _written_behind(self, number: int, waits: bool | None) -> list[Act]:
-        if waits is None:
-            return []
-        return [WriteBack(one.file, one.offset, one.length, waits) for one in self._written[number]]
+        match waits:
+            case None:
+                return []
+            case True:
+                return [*self._pages[number]]
+            case False:
+                begun = (msgspec.structs.replace(one, wait=False) for one in self._pages[number])
+                return [*begun, *self._sizes[number]]
 
     def _disturbed(self, chance: random.Random) -> list[Act]:
         acts: list[Act] = []
@@ -130,20 +140,6 @@ def _is_sync(record: AnyRecord) -> bool:
             return bool(flags & SYNCHRONOUS)
         case _:
             return False
-
-
-def _written_back(operation: Operation) -> WriteBack | None:
-    """Return which page an operation needs to be written; None where it needs none."""
-    match operation:
-        case Stale():
-            return None
-        case Data():
-            return WriteBack(operation.file, operation.offset, len(operation.data))
-        case Grow() if operation.size:
-            # Its block is allocated when it is written; that the data is late is a race.
-            return WriteBack(operation.file, operation.size - 1, 1)
-        case _:
-            return None
 
 
 def _disturbance(calls: list[Act], chance: random.Random) -> Act:
