@@ -31,6 +31,7 @@ from durability.crash.validation.file_system import LoopFileSystem, unavailable
 from durability.crash.validation.judge import FILE_SYSTEMS
 from durability.crash.validation.performance import Performance
 from durability.errors import DurabilityError
+from durability.report.crash_state import LossViolation
 from durability.targets.contract import Target, lines_of
 from durability.trace import system
 from durability.trace.records import Output, SyncAll
@@ -107,12 +108,11 @@ class _Confirmation:
     def of(self, finding: Told, notes: list[str]) -> Told:
         """Return a finding with where it was confirmed; add to the notes where it was not."""
         violation = finding.violation
-        places = [name for name in finding.models if name in FILE_SYSTEMS]
-        if not places:
-            notes.append(f"{violation.kind} cannot be confirmed: {_no_file_system(finding)}")
+        if violation.strongest_model not in FILE_SYSTEMS:
+            notes.append(f"{violation.kind} {_not_for_a_file_system(violation)}")
             return finding
         confirmed: list[str] = []
-        for name in places:
+        for name in filter(FILE_SYSTEMS.__contains__, finding.models):
             outcome = self._at(name, finding)
             if outcome.broke:
                 confirmed.append(_called(name))
@@ -186,12 +186,11 @@ class _Confirmation:
         return judgement
 
 
-def _no_file_system(finding: Told) -> str:
-    """Say why there is no file system to confirm a finding on."""
-    name = finding.violation.strongest_model
-    if name == "prefix":
-        return "nothing that was issued need be lost for it, a kill shows it"
-    return f"no file system shows it, only {name} permits it"
+def _not_for_a_file_system(violation: LossViolation) -> str:
+    """Say why no file system is asked."""
+    if violation.strongest_model == "prefix":
+        return "needs no power cut to be confirmed: a kill shows it"
+    return f"cannot be confirmed: no file system shows it, only {violation.strongest_model} does"
 
 
 def _called(name: str) -> str:

@@ -93,8 +93,17 @@ def test_what_only_posix_permits_no_file_system_shows(tmp_path: Path) -> None:
     assert isinstance(found, LossViolation)
     assert found.confirmed is None
     assert result.notes == [
-        "audit cannot be confirmed: no file system shows it, only posix-default permits it"
+        "audit cannot be confirmed: no file system shows it, only posix-default does"
     ]
+
+
+@pytest.mark.usefixtures("mounts")
+def test_what_a_kill_shows_needs_no_file_system(tmp_path: Path) -> None:
+    result = confirmed(log_store.early, log_store.recover, tmp_path, "xfs")
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert (found.strongest_model, found.confirmed) == ("prefix", None)
+    assert result.notes == ["audit needs no power cut to be confirmed: a kill shows it"]
 
 
 @pytest.mark.usefixtures("mounts")
