@@ -20,6 +20,7 @@ STAGES = (
     ("invariants",),
     ("simulation",),
     ("campaign",),
+    ("confirmation",),
     ("recording", "doctor", "replay"),
     ("crash_loop", "offline", "power_loss", "lint", "disk_errors", "simulation_campaign"),
     ("scenarios",),
