@@ -73,7 +73,7 @@ class Provocation:
                 self._pages[one.record].append(written)
             elif isinstance(one, Grow) and one.size:
                 # A block is allocated when it is written; that the size is faster is a race.
-                written = WriteBack(one.file, one.size - 1, 1, wait=False)
+                written = WriteBack(one.file, one.size - 1, 1, waits=False)
                 self._sizes[one.record].append(written)
         lost = {one.record for one in state.lost if isinstance(one, Data)}
         self._kept_in_part = lost & self._pages.keys()

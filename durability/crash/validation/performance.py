@@ -71,7 +71,7 @@ class Performance:
         """Perform one step. Raises OSError."""
         match record:
             case WriteBack():
-                self._write_back(record.file, record.offset, record.length, wait=record.wait)
+                self._write_back(record.file, record.offset, record.length, wait=record.waits)
             case Commit():
                 self._file_system.commit()
             case Open():
