@@ -22,8 +22,8 @@ from typing import Any
 
 import msgspec
 
+from durability.campaign.cycle import Cycle, Plan
 from durability.crash_loop import Limits, crash_loop
-from durability.cycle import Cycle, Plan
 from durability.offline import Scope, explore
 from durability.report.result import Result
 from durability.targets import catalogue

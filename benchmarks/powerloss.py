@@ -11,9 +11,9 @@ import json
 import os
 import tempfile
 
+from durability.campaign.cycle import Plan
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS
-from durability.cycle import Plan
 from durability.power_loss import LossScope, power_loss
 from durability.targets import catalogue
 

@@ -18,16 +18,16 @@ import msgspec
 
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
+from durability.campaign.cycle import Plan
 from durability.campaign.places import ram_disk
+from durability.campaign.tally import UNPROMISING
 from durability.crash.models import DEFAULT_MODELS, Model
 from durability.crash_loop import Limits, crash_loop
-from durability.cycle import Plan
 from durability.errors import DurabilityError, InconclusiveError
 from durability.power_loss import LossScope, power_loss
 from durability.report.crash_state import LossViolation
 from durability.report.finding import FINDINGS
 from durability.report.result import Result
-from durability.tally import UNPROMISING
 from durability.targets import functions
 from durability.targets.contract import Tear
 from durability.targets.functions import Recover, Workload

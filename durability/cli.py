@@ -19,9 +19,9 @@ from rich.console import Console
 
 from durability.audit.directory import audit_directory
 from durability.audit.recovered import DirectoryAudit
+from durability.campaign.cycle import Cycle, Mechanism, Plan
 from durability.campaign.places import ram_disk
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
-from durability.cycle import Cycle, Mechanism, Plan
 from durability.doctor import doctor
 from durability.errors import DurabilityError, UnreadableError, UsageError
 from durability.offline import Scope, explore

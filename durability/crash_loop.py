@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from durability import tally
+from durability.campaign import tally
+from durability.campaign.crash_cycle import CrashCycle
+from durability.campaign.cycle import Cycle, Measured, Mechanism, Plan
 from durability.campaign.workers import Start, Work, WorkerError, Workers, run_alone
-from durability.crash_cycle import CrashCycle
-from durability.cycle import Cycle, Measured, Mechanism, Plan
 from durability.errors import MechanismError
 from durability.report.result import Result
 from durability.targets.contract import Call, Target

@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from durability.audit.guarantees import breach
+from durability.campaign.cycle import Plan
 from durability.crash.models import MODELS, Model
 from durability.crash.operations import Grow, Operation
 from durability.crash.persistence import Persistence
-from durability.cycle import Plan
-from durability.offline import traced
+from durability.recording import traced
 from durability.report.result import Result
 from durability.targets.contract import Target, item_in, lines_of
 from durability.trace.records import Output, Write, shown

@@ -16,17 +16,16 @@ from typing import Any, Final
 
 import msgspec
 
-from durability import tally
 from durability.audit.violation import Violation
-from durability.campaign.workers import Work, WorkerError, Workers, run_alone
+from durability.campaign import tally
+from durability.campaign.crash_cycle import CrashCycle
+from durability.campaign.cycle import Cycle, Plan
+from durability.campaign.kill_explorer import Explorer
+from durability.campaign.workers import Work, WorkerError, Workers
 from durability.crash.kill_states import kill_states
-from durability.crash_cycle import CrashCycle, incomplete
-from durability.cycle import Cycle, Measured, Plan
-from durability.errors import InconclusiveError
-from durability.explorer import Explorer
+from durability.recording import traced
 from durability.report.result import Result
-from durability.targets.contract import Call, Target, Tear
-from durability.trace.trace import Trace
+from durability.targets.contract import Target, Tear
 
 _BATCH_STATES_MAX: Final = 512
 _BATCH_PROGRAM_STATES_MAX: Final = 16
@@ -75,19 +74,6 @@ def explore(target: Target, plan: Plan, scope: Scope, progress: Progress) -> Res
         reasons=tally.most_important([*exploration.reasons, *exploration.doubts()]),
         notes=exploration.notes(),
     )
-
-
-def traced(target: Target, plan: Plan) -> tuple[Trace, Measured]:
-    """Run the target once; return its trace, and what was measured. Raises as `explore`."""
-
-    def work(control: int) -> bytes:
-        with CrashCycle(target, plan, control) as cycle:
-            run, measured = cycle.measure_run()
-        if text := incomplete(run):
-            raise InconclusiveError(f"{target.name}: {text}")
-        return msgspec.msgpack.encode((run.trace, measured))
-
-    return msgspec.msgpack.decode(run_alone(work), type=tuple[Trace, Measured])
 
 
 class _Exploration:
@@ -141,8 +127,9 @@ class _Exploration:
             self.reasons.append(f"time was up after {done} to check with")
 
     def _batch_states(self) -> int:
-        together = isinstance(self._target.recovery(self._plan.directory), Call)
-        most = _BATCH_STATES_MAX if together else _BATCH_PROGRAM_STATES_MAX
+        most = _BATCH_PROGRAM_STATES_MAX
+        if self._target.recovers_by_call:
+            most = _BATCH_STATES_MAX
         content_bytes = sum(map(len, self._trace.tree().contents.values()))
         return max(1, min(most, _BATCH_BYTES_MAX // max(1, content_bytes)))
 

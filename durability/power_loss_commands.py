@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from durability.campaign.cycle import Plan
+from durability.campaign.loss_explorer import Explored
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, MODELS
-from durability.cycle import Plan
 from durability.disk_errors import disk_errors
 from durability.errors import UsageError
 from durability.lint import lint
-from durability.loss_explorer import Explored
 from durability.mutants.hunt import hunt_all
 from durability.mutants.planted import PLANTED
 from durability.power_loss import STATES, LossScope, power_loss
@@ -56,6 +56,7 @@ _MODEL = click.option(
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
+@click.option("--confirm", is_flag=True, help="Show findings on real file systems; needs root.")
 @click.option(
     "--measure",
     type=click.FloatRange(0, min_open=True),
@@ -72,6 +73,7 @@ def powerloss(
     states: int | None,
     exhaustive: bool,
     first: bool,
+    confirm: bool,
     measure: float,
     findings: str,
     **common: Any,
@@ -98,6 +100,7 @@ def powerloss(
         explicit=states is not None,
         exhaustive=exhaustive,
         at_first=first,
+        confirm=confirm,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )

@@ -8,15 +8,32 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from durability.audit.ledger import Ledger
+from durability.campaign.crash_cycle import CrashCycle, incomplete
+from durability.campaign.cycle import Measured, Plan
 from durability.campaign.workers import run_alone
-from durability.crash_cycle import CrashCycle
-from durability.cycle import Plan
 from durability.errors import InconclusiveError, UsageError
 from durability.report.result import Result
 from durability.targets.contract import Target
 from durability.trace import trace as traces
 from durability.trace.records import Write
 from durability.trace.trace import Trace
+
+
+def traced(target: Target, plan: Plan) -> tuple[Trace, Measured]:
+    """Run a target once; return its trace, and what was measured.
+
+    Raises MechanismError where the target cannot be started or traced, VacuousError where a run
+    changes nothing, InconclusiveError where a run changes more than its trace shows.
+    """
+
+    def work(control: int) -> bytes:
+        with CrashCycle(target, plan, control) as cycle:
+            run, measured = cycle.measure_run()
+        if text := incomplete(run):
+            raise InconclusiveError(f"{target.name}: {text}")
+        return msgspec.msgpack.encode((run.trace, measured))
+
+    return msgspec.msgpack.decode(run_alone(work), type=tuple[Trace, Measured])
 
 
 def record(target: Target, plan: Plan, path: str) -> Result:

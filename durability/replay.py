@@ -13,9 +13,9 @@ import msgspec
 
 from durability.audit.judgement import Judgement
 from durability.audit.promises import Heard, Promises
-from durability.bench import Bench
+from durability.campaign.bench import Bench
+from durability.campaign.crash_cycle import recover_and_judge
 from durability.campaign.workers import run_alone
-from durability.crash_cycle import recover_and_judge
 from durability.errors import DurabilityError, ExitStatus, UnreadableError
 from durability.report import crash_state
 from durability.report import finding as findings

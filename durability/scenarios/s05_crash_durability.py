@@ -12,8 +12,8 @@ Not tested here: loss of what was written but not synced, which takes a power cu
 from collections.abc import Mapping
 from typing import Final
 
+from durability.campaign.cycle import Plan
 from durability.crash_loop import Limits, crash_loop
-from durability.cycle import Plan
 from durability.scenarios.scenario import Conditions, Landing, Outcome
 from durability.targets import catalogue
 from durability.targets.contract import Target

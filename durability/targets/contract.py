@@ -103,8 +103,9 @@ class Target:
     `volatile` are patterns, as of `fnmatch`, of paths below the directory: files that recovery does
     not trust, so that changes of them which cannot be traced, and what they hold in the end, do not
     count. `audit(directory, acknowledged)`, if given, raises to report a violation of its own.
-    `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a directory that is not
-    on any disk; `work_in_memory(filesystem)` is a workload there that ends.
+    `recovers_by_call` promises that `recovery` is a `Call` for every directory, so that many may
+    share a process. `recover_in_memory(filesystem)`, if given, is what `recovery` calls, on a
+    directory that is not on any disk; `work_in_memory(filesystem)` is a workload there that ends.
     """
 
     name: str
@@ -120,5 +121,6 @@ class Target:
     setup: Callable[[str], Launch | None] = field(default=lambda _directory: None)
     volatile: tuple[str, ...] = ()
     audit: Callable[[str, list[str]], None] | None = None
+    recovers_by_call: bool = False
     recover_in_memory: Callable[[Filesystem], None] | None = None
     work_in_memory: Callable[[Filesystem], None] | None = None

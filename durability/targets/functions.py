@@ -41,6 +41,7 @@ def target(
         name=name or getattr(workload, "__name__", "").strip("<>") or "workload",
         workload=lambda directory: Call(partial(_work, workload, directory)),
         recovery=lambda _: Call(_recover_later),
+        recovers_by_call=True,
         speech=_SPEECH,
         recovery_timeout_s=timeout_s,
         audit=partial(_recover, recover),

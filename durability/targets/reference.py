@@ -48,6 +48,7 @@ def of(name: str, commands: Callable[[], Iterator[bytes]], stream_bytes: int) ->
         name=name,
         workload=lambda directory: Call(partial(_work, commands, directory)),
         recovery=lambda directory: Call(partial(_recover, directory)),
+        recovers_by_call=True,
         speech=SPEECH,
         tear="byte",
         stream_bytes=stream_bytes,

@@ -51,6 +51,7 @@ def target() -> Target:
         name="reference-follower",
         workload=lambda directory: Call(partial(_work, directory)),
         recovery=lambda directory: Call(partial(_recover, directory)),
+        recovers_by_call=True,
         speech=SPEECH,
         order="set",
         tear="byte",

@@ -40,6 +40,7 @@ def of_mode(name: str, journal_mode: str) -> Target:
         name=f"sqlite-{name}",
         workload=lambda directory: Call(partial(_work, directory, journal_mode)),
         recovery=lambda directory: Call(partial(_recover, directory)),
+        recovers_by_call=True,
         speech=SPEECH,
         version=sqlite3.sqlite_version,
         stream_bytes=STREAM_BYTES,

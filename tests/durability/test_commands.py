@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from durability import cli
 from durability.audit.guarantees import breach
-from durability.cycle import Plan
+from durability.campaign.cycle import Plan
 from durability.report.finding import Finding, keep
 from durability.report.result import Result
 from durability.targets.contract import Target

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from durability.campaign.cycle import Plan
+from durability.campaign.loss_explorer import Explored
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import Model
-from durability.cycle import Plan
 from durability.errors import InconclusiveError
-from durability.loss_explorer import Explored
 from durability.power_loss import LossScope, power_loss
 from durability.report.crash_state import LossViolation
 from durability.report.result import Result

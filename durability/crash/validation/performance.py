@@ -91,6 +91,10 @@ class Performance:
             case _:
                 self._change_names(record)
 
+    def close(self, file: int) -> None:
+        """Close a file that was opened, which some file systems begin to write back then."""
+        os.close(self._descriptors.pop(file))
+
     def _path(self, path: bytes) -> bytes:
         return os.path.join(self._root, path)
 

@@ -122,8 +122,8 @@ def test_a_real_kill_leaves_the_state_of_its_position(tmp_path: Path, tear: Tear
 
 
 def test_the_states_of_the_built_in_node_are_those_of_its_whole_stream(tmp_path: Path) -> None:
-    from durability.cycle import Plan
-    from durability.offline import traced
+    from durability.campaign.cycle import Plan
+    from durability.recording import traced
 
     plan = Plan(
         target_name="reference",
