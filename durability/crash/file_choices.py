@@ -1,7 +1,8 @@
 """What may be chosen of the operations on one file, once those that files share are chosen.
 
-Changes of names and what `joins` the log are shared. The rest of each file is independent of other
-files; and once its size is chosen, the data of each page is independent of other pages.
+Changes of names and what `joins` the log are shared, and data that brings a size with it. The rest
+of each file is independent of other files; and once its size is chosen, the data of each page is
+independent of other pages.
 """
 
 from collections.abc import Iterator
@@ -11,12 +12,18 @@ from durability.crash.operations import Data, Grow, Names, Operation, Shift, Shr
 
 
 def shared(moment: Moment) -> int:
-    """Return the set of the operations that more than one file depends on."""
-    return sum(
-        1 << at
-        for at, operation in enumerate(moment.pending)
-        if isinstance(operation, Names) or operation.joins
-    )
+    """Return the set of the operations that are to be chosen first."""
+    return sum(1 << at for at, operation in enumerate(moment.pending) if _is_shared(operation))
+
+
+def _is_shared(operation: Operation) -> bool:
+    match operation:
+        case Names():
+            return True
+        case Data(grows_to=size) if size:
+            return True
+        case _:
+            return operation.joins
 
 
 class FileChoices:
