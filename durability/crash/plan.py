@@ -61,7 +61,10 @@ class Plan:
 
     def count(self) -> tuple[int, bool]:
         """Return the number of different contents, and whether that is only a lower bound."""
-        count = StateCount()
-        for moment in self.moments():
-            count.add(moment)
-        return count.total(), count.is_lower_bound
+        count = StateCount(self.model)
+        versions = [moment.version for moment in self.moments()]
+        for moment, next_version in zip(self.moments(), [*versions[1:], None], strict=True):
+            if moment.version != next_version:  # otherwise the next has all of its states
+                count.add(moment)
+        total = count.total()
+        return total, count.is_lower_bound
