@@ -118,7 +118,9 @@ def hunt_all(
 def _explore(defect: PlantedDefect, root: Path, seed: int) -> dict[str, Any]:
     result = root / "result.json"
     arguments = [defect.technique, defect.target, "--json", str(result)]
-    if defect.technique == "powerloss":
+    if defect.technique == "disk":
+        arguments += ["--mechanism", "memory"]
+    else:
         arguments += [
             "--model", ",".join(LOOKED_UNDER), "--first", "--jobs", "1", "--states", str(_STATES),
             "--seed", str(seed), "--findings", str(root / "findings"),

@@ -18,12 +18,14 @@ class KillReached(Exception):  # noqa: N818 - a signal to the supervisor's loop,
 class Tape:
     """Records in execution order.
 
-    `written` is the length of the write stream so far, `calls` the number of changes of names or
-    sizes since its last byte; see `kill_order`.
+    `initial` are those that build what was there before the run; `written` is the length
+    of the write stream so far, `calls` the number of changes of names or sizes since its last byte;
+    see `kill_order`.
     """
 
     def __init__(self, order: KillOrder | None) -> None:
         self.order = order
+        self.initial: list[AnyRecord] = []
         self.records: list[AnyRecord] = []
         self.written = 0
         self.calls = 0

@@ -1,31 +1,10 @@
-"""A disk that fails at each operation: the node holds, and knows what it has been told."""
-
-from pathlib import Path
+"""A disk that fails in memory: what was synced is durable, a failure comes once."""
 
 import pytest
 
-from durability.disk_errors import disk_errors
-from durability.errors import UsageError
-from durability.recovery.failing import FAULTS, FailingDisk, FailingFilesystem
-from durability.targets import catalogue, functions
+from durability.recovery.failing import FailingDisk, FailingFilesystem
+from durability.trace.failure import Failure
 from raft.errors import DiskError
-from tests.durability.commands import durability
-from tests.stores import log_store
-
-HELD, VIOLATION, USAGE = range(3)
-
-
-def test_the_node_holds_whatever_fails() -> None:
-    result = disk_errors(catalogue.find("reference"))
-    assert result.verdict == "held", result.document()
-    assert set(result.figures["faults"]) == set(FAULTS)
-    assert all(of["fired"] > 50 for of in result.figures["faults"].values())
-
-
-def test_the_command_refuses_what_takes_no_disk_of_ours(tmp_path: Path) -> None:
-    assert durability("disk", "reference-follower", cwd=str(tmp_path)).status == USAGE
-    with pytest.raises(UsageError):
-        disk_errors(functions.target(log_store.good, log_store.recover))
 
 
 def written(disk: FailingDisk, *parts: bytes) -> None:
@@ -54,10 +33,10 @@ def test_a_write_fails_behind_a_part_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "cached"), [("sync-eio-kept", b"onetwo"), ("sync-eio-reverted", b"one")]
+    ("failure", "cached"), [("sync-eio-kept", b"onetwo"), ("sync-eio-reverted", b"one")]
 )
-def test_a_sync_fails_once_and_a_second_one_lies(fault: str, cached: bytes) -> None:
-    disk = FailingDisk("sync-eio-kept" if fault == "sync-eio-kept" else "sync-eio-reverted", 2)
+def test_a_sync_fails_once_and_a_second_one_lies(failure: Failure, cached: bytes) -> None:
+    disk = FailingDisk(failure, 2)
     with pytest.raises(DiskError):
         written(disk, b"one", b"two")
     assert disk.cached() == {"log": cached}
@@ -96,3 +75,27 @@ def test_a_full_disk_stays_full_until_there_is_room() -> None:
     disk.make_room()
     filesystem.create("log").append(b"x")
     assert disk.cached() == {"log": b"x"}
+
+
+@pytest.mark.parametrize("change", ["truncate", "rename", "unlink"])
+def test_a_change_that_needs_no_room_fails_with_eio_alone(change: str) -> None:
+    def do(filesystem: FailingFilesystem) -> None:
+        if change == "truncate":
+            filesystem.open("log").truncate(1)
+        elif change == "rename":
+            filesystem.rename("log", "new")
+        else:
+            filesystem.unlink("log")
+
+    failures: list[Failure] = ["write-eio", "write-enospc", "disk-full"]
+    for failure in failures:
+        disk = FailingDisk(failure, 3)
+        written(disk, b"one")
+        before = disk.cached()
+        if failure == "write-eio":
+            with pytest.raises(DiskError, match="Input/output"):
+                do(FailingFilesystem(disk))
+            assert disk.cached() == before
+        else:
+            do(FailingFilesystem(disk))
+            assert disk.cached() != before
