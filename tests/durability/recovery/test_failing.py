@@ -26,7 +26,7 @@ def test_without_a_fault_what_is_synced_is_durable() -> None:
 
 
 def test_a_write_fails_behind_a_part_of_it() -> None:
-    disk = FailingDisk("write-enospc", 2)
+    disk = FailingDisk("write-enospc", 3)
     with pytest.raises(DiskError, match="No space left"):
         written(disk, b"one", b"four")
     assert disk.cached() == {"log": b"onefo"}
