@@ -7,6 +7,7 @@ may not; `crash/` says which sets are possible. The likely ones come first, then
 content once for each amount of output; what recovery makes of them is judged as after a kill.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ import msgspec
 from durability.campaign import tally
 from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored, LossExplorer, as_bytes
-from durability.campaign.loss_finding import LossCases, LossFinder, Shown
+from durability.campaign.loss_finding import LossCases, LossFinder, Shown, Told
 from durability.campaign.workers import Work, WorkerError, Workers, run_alone
+from durability.confirmation.confirmation import confirm, impossible
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import MODELS
 from durability.crash.plan import Plan as StatesPlan
@@ -48,6 +50,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
 
     `explicit` says that the user asked for so many, so that less for want of time shows nothing.
     `at_first` ends the exploration of a model with the first batch in which something is broken.
+    `confirm` asks to show what is found on real file systems, too.
     """
 
     models: tuple[str, ...]
@@ -57,6 +60,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     budget_s: float | None = None
     at_first: bool = False
+    confirm: bool = False
 
 
 def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress) -> Result:
@@ -103,7 +107,7 @@ class _Exploration:
         self._plan = plan
         self._scope = scope
         self._began = began
-        self._trace, self._measured = traced(target, plan)
+        self._trace, self._measured = traced(target, plan, with_sources=True)
         self._later = self._measured.announced
         self._states = {
             name: LossStates(
@@ -122,6 +126,10 @@ class _Exploration:
         self._exploring_s = 0.0
         self.reasons = list(self._measured.faults)
         self.notes = list(self._measured.notes)
+        why_not = impossible(scope.models) if scope.confirm else None
+        self._confirms = scope.confirm and why_not is None
+        if why_not is not None:
+            self.reasons.append(f"nothing can be confirmed here: {why_not}")
 
     def explore(self, progress: Progress) -> None:
         """Recover and judge the states, in batches, one model after the other."""
@@ -193,22 +201,36 @@ class _Exploration:
 
         def work(control: int) -> bytes:
             del control
-            told: list[LossViolation] = []
             directory = self._plan.directory
             with LossExplorer(self._target, directory, self._trace, self._later) as explorer:
                 finder = LossFinder(explorer, self._trace, tuple(self._states))
-                for _, shown in sorted(self._shown.items()):
-                    violation, state = finder.tell(shown)
-                    told.append(cases.keep(violation, state))
+                told = [finder.tell(shown) for _, shown in sorted(self._shown.items())]
             return msgspec.msgpack.encode(told)
 
         try:
-            told = msgspec.msgpack.decode(run_alone(work), type=list[LossViolation])
+            told = msgspec.msgpack.decode(run_alone(work), type=list[Told])
         except (DurabilityError, KeyboardInterrupt) as error:
             # What was seen has been seen.
             self.reasons.append(f"not made small: {str(error) or 'interrupted'}")
-            told = [shown.as_seen() for _, shown in sorted(self._shown.items())]
-        return [self._in_doubt(violation) for violation in told]
+            seen = [shown.as_seen() for _, shown in sorted(self._shown.items())]
+            return [self._in_doubt(violation) for violation in seen]
+        if self._confirms:
+            told = self._confirmed(told)
+        return [
+            self._in_doubt(cases.keep(one.violation, one.scene.state(self._trace))) for one in told
+        ]
+
+    def _confirmed(self, told: list[Told]) -> list[Told]:
+        """Try to show the findings on the file systems that their models are of."""
+        place = os.path.join(self._plan.directory, "file-system")
+        os.mkdir(place)
+        try:
+            confirmed = confirm(self._target, self._trace, self._later, told, place)
+        except (DurabilityError, KeyboardInterrupt) as error:
+            self.reasons.append(f"not confirmed: {str(error) or 'interrupted'}")
+            return told
+        self.notes += confirmed.notes
+        return confirmed.findings
 
     def _in_doubt(self, violation: LossViolation) -> LossViolation:
         """Say of a violation that the description of the target may be wrong, where it may."""

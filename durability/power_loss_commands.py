@@ -55,6 +55,7 @@ _MODEL = click.option(
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
+@click.option("--confirm", is_flag=True, help="Show findings on real file systems; needs root.")
 @click.option(
     "--measure",
     type=click.FloatRange(0, min_open=True),
@@ -71,6 +72,7 @@ def powerloss(
     states: int | None,
     exhaustive: bool,
     first: bool,
+    confirm: bool,
     measure: float,
     findings: str,
     **common: Any,
@@ -97,6 +99,7 @@ def powerloss(
         explicit=states is not None,
         exhaustive=exhaustive,
         at_first=first,
+        confirm=confirm,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )

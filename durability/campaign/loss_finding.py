@@ -8,13 +8,13 @@ it, that one is told and its state is kept.
 import shlex
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from durability.audit.violation import Violation
-from durability.campaign.loss_explorer import LossExplorer
-from durability.crash.loss_states import Draw
+from durability.campaign.loss_explorer import LossExplorer, as_bytes
+from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import MODELS, REALISTIC_FIRST, Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.operations import Data, Operation, Shift
@@ -65,6 +65,44 @@ class Shown:
         return MODELS[min(self.states, key=REALISTIC_FIRST.index)]
 
 
+class Scene(msgspec.Struct, frozen=True, array_like=True):
+    """A state of a run by numbers, as `Draw`, and the model that permits it."""
+
+    model: str
+    moment: int
+    kept: bytes
+
+    @classmethod
+    def of(cls, model: str, draw: Draw) -> Self:
+        """Return the state that was drawn under a model."""
+        return cls(model, draw.moment, as_bytes(draw.kept))
+
+    def state(self, trace: Trace) -> CrashState:
+        """Return the state itself, of the trace that it was drawn from."""
+        moment = LossWalk(MODELS[self.model], trace).at(self.moment)
+        return moment.state(int.from_bytes(self.kept, "big"))
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A violation as it is reported, and the state that shows it best.
+
+    `seen` is one state of each explored model under which the same kind was seen.
+    """
+
+    violation: LossViolation
+    scene: Scene
+    seen: list[Scene]
+
+    @property
+    def models(self) -> list[str]:
+        """The models that showed it: those that were asked for, then the most realistic one."""
+        return list(dict.fromkeys([*(one.model for one in self.seen), self.scene.model]))
+
+    def scenes(self, model: str) -> list[Scene]:
+        """Return the best state, and the one that was seen under a model."""
+        return [self.scene, *(one for one in self.seen if one.model == model and one != self.scene)]
+
+
 class LossFinder:
     """Tells what was broken in a trace's states."""
 
@@ -74,8 +112,8 @@ class LossFinder:
         self._trace = trace
         self._explored = frozenset(explored)
 
-    def tell(self, shown: Shown) -> tuple[LossViolation, CrashState]:
-        """Return a kind of violation as it is reported, and the state that shows it best."""
+    def tell(self, shown: Shown) -> Told:
+        """Return a kind of violation as it is reported, made small."""
         model = shown.model
         draw = shown.first[model.name]
         moment = self._explorer.at(model, draw.moment)
@@ -96,7 +134,8 @@ class LossFinder:
             persisted=tuple(map(self._described, state.persisted)),
             lost=tuple(map(self._described, state.lost)),
         )
-        return told, state
+        seen = [Scene.of(name, first) for name, first in shown.first.items()]
+        return Told(told, Scene.of(strongest.name, Draw(draw.moment, kept)), seen)
 
     def _violation(self, moment: Moment, kept: int, kind: str) -> Violation | None:
         judgement = self._explorer.judge(moment, kept)
@@ -153,7 +192,7 @@ class LossFinder:
         if state.cut:
             yield f"cut after {self._trace.records[state.cut - 1]}"
         if state.lost:
-            first = ", ".join(map(str, state.lost[:_SHOWN]))
+            first = ", ".join(map(self._with_source, state.lost[:_SHOWN]))
             more = len(state.lost) - _SHOWN
             yield f"lost: {first}" + (f" and {more} more" if more > 0 else "")
         else:
@@ -161,10 +200,15 @@ class LossFinder:
         if model.name.startswith("posix"):
             yield "portability: no file system of today was seen to do that"
 
+    def _with_source(self, operation: Operation) -> str:
+        source = self._trace.sources.get(operation.record)
+        return f"{operation} ({source})" if source else str(operation)
+
     def _described(self, operation: Operation) -> LostOperation:
         record = self._trace.records[operation.record]
         offset = operation.offset if isinstance(operation, Data | Shift) else None
-        return LostOperation(str(operation), str(record), shown(operation.path), offset)
+        source = self._trace.sources.get(operation.record, "")
+        return LostOperation(str(operation), str(record), shown(operation.path), offset, source)
 
 
 class LossCases:

@@ -43,6 +43,11 @@ class _File:
         made = self.blocks.get(page)
         return made is not None and all(operation.durable for operation in made)
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether it may be shorter on disk."""
+        return any(not growth.durable for growth in self.growths)
+
     def may_end_before(self, size: int) -> bool:
         """Tell whether nothing has made the file reach to a size, though it is longer.
 
@@ -58,6 +63,17 @@ class _File:
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
         self.blocks = {page: made for page, made in self.blocks.items() if page < first}
+
+    def move_pages(self, shift: Shift) -> None:
+        """Note that blocks behind an offset are elsewhere, once that is on disk."""
+        first, by = shift.offset // PAGE_BYTES, shift.length // PAGE_BYTES
+        moved = {
+            page + by: [*made, shift]
+            for page, made in self.blocks.items()
+            if page >= first and page + by >= first
+        }
+        self.forget_pages(first)
+        self.blocks |= moved
 
 
 class FileChanges:
@@ -190,6 +206,9 @@ class FileChanges:
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
+            if self._model.copy_on_write and view.is_growing:
+                # btrfs takes the size as it is, without the data that was to bring it.
+                yield self._grow(file, path, size, [], at_once=True)
             return
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
@@ -222,21 +241,26 @@ class FileChanges:
         if record.mode & (_COLLAPSE_RANGE | _INSERT_RANGE):
             yield self._shift(record, view)
             return
-        if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
-            yield from self._zero(record, min(end, view.size))
+        zeroed_end = min(end, view.size)
         if not record.mode & _KEEP_SIZE and end > view.size:
             yield self._grow(record.file, record.path, end, [], at_once=True)
+        if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
+            yield from self._zero(record, zeroed_end)
 
     def _zero(self, record: Allocate, end: int) -> Iterator[Operation]:
         view = self._files[record.file]
         for start, until in pages(record.offset, end - record.offset):
             zeros = bytes(until - start)
             yield from self._write_page(record.file, record.path, start, zeros)
-            if len(zeros) == PAGE_BYTES:
+            reaches = record.offset + record.length > until == view.size
+            if start % PAGE_BYTES == 0 and (reaches or until % PAGE_BYTES == 0):
                 view.blocks.pop(start // PAGE_BYTES, None)
-        if view.may_end_before(end):
-            # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch.
-            yield self._grow(record.file, record.path, end, [], at_once=False)
+        # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch. It does
+        # not wait for blocks then.
+        at_once = self._model.growth is Growth.AFTER_BLOCK
+        comes_first = at_once and view.is_growing and end == view.size
+        if record.offset <= end and (comes_first or view.may_end_before(end)):
+            yield self._grow(record.file, record.path, end, [], at_once=at_once)
 
     def _shift(self, record: Allocate, view: _File) -> Operation:
         length = -record.length if record.mode & _COLLAPSE_RANGE else record.length
@@ -252,7 +276,7 @@ class FileChanges:
         shift.needs += [made for unit, made in view.units.items() if unit >= first]
         shift.needs += view.growths
         view.size += length
-        view.forget_pages(record.offset // PAGE_BYTES)
+        view.move_pages(shift)
         return self._bar(view, shift)
 
     def allocation(self, node: int | None) -> list[Operation]:

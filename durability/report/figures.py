@@ -42,7 +42,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "mutants": ("id", "catalogue", "technique", "found", "executions", "seconds"),
     "faults": ("name", "fired", "possible", "violations", "refused", "intact", "lost", "wrong"),
     "crashes": ("target", "kind", "place", "path"),
-    "findings": ("path", "operation", "acknowledgement", "model"),
+    "findings": ("path", "operation", "acknowledgement", "model", "source"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars; those it has."""
 

@@ -28,7 +28,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from durability.targets.contract import Command, Launch, Service
+from durability.targets.contract import Call, Command, Launch, Service
 from durability.trace import system
 from durability.trace.child import REFUSAL_BYTES_MAX, sweep
 from durability.trace.descriptor_calls import DescriptorCalls
@@ -45,6 +45,7 @@ from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
 from durability.trace.processes import Processes, descendants
 from durability.trace.readiness import Readiness
+from durability.trace.source_lines import SourceLines
 from durability.trace.spawn import (
     Child,
     raise_descriptor_limit,
@@ -134,10 +135,15 @@ class Supervisor:
         order: KillOrder | None = None,
         deadline_s: float = 60.0,
         failure: FailureOrder | None = None,
+        *,
+        with_sources: bool = False,
     ) -> Run:
         """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
 
         The disk fails as `failure` orders. While a call is held, the run ends once nothing happens.
+        Of a `Call` the trace tells the lines that its changes come from, `with_sources`, which
+        slows it down.
+
         Every process of the target has ended when this returns or raises; SIGINT and SIGTERM end
         the run and then act as they would have. Raises MechanismError where the target cannot be
         started or followed, Stopped where `control` says so.
@@ -147,17 +153,19 @@ class Supervisor:
         with _interrupts_deferred() as interrupts:
             program = launch.server if isinstance(launch, Service) else launch
             filter_ = self._for_programs if isinstance(program, Command) else self._for_calls
-            supervision = _Supervision(launch, filter_, paths, Tape(order), self._volatile, failure)
+            lines = SourceLines() if with_sources and isinstance(program, Call) else None
+            tape = Tape(order)
+            supervision = _Supervision(launch, filter_, paths, tape, self._volatile, failure, lines)
             try:
                 # Nothing has changed yet: what the child wants to change waits for our answer.
-                supervision.tape.initial = initial_records(paths.root, supervision.files.inode)
+                tape.initial = initial_records(paths.root, supervision.files.inode)
                 supervision.follow(began + deadline_s, self._control, interrupts)
             finally:
                 status = supervision.end()
-        trace = Trace(supervision.tape.initial, supervision.tape.records)
+        trace = Trace(tape.initial, tape.records, tape.sources)
         return Run(
             trace,
-            supervision.tape.reached,
+            tape.reached,
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             supervision.stderr.decode("utf-8", "backslashreplace"),
@@ -200,12 +208,14 @@ class _Supervision:
         tape: Tape,
         volatile: Volatile,
         failure: FailureOrder | None,
+        lines: SourceLines | None,
     ) -> None:
         service, program = (
             (launch, launch.server) if isinstance(launch, Service) else (None, launch)
         )
-        child, listener = spawn(program, filter_)
+        child, listener = spawn(program, filter_, lines.follow if lines else lambda: None)
         self._child = child
+        self._lines = lines
         self._umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
         self._listener = Listener(listener)
         self._processes = Processes(self._listener)
@@ -313,6 +323,8 @@ class _Supervision:
             return
         try:
             process = self._processes.of(call.thread, call.id)
+            if self._lines is not None:
+                self.tape.source = self._lines.of(call.thread)
             result = self._handlers[call.call](call, process)
         except ProcessLookupError:
             return  # it was killed while it waited
@@ -391,6 +403,8 @@ class _Supervision:
         for ended in children:
             ended.close()
         os.close(self._listener.descriptor)
+        if self._lines is not None:
+            self._lines.close()
         return status
 
 

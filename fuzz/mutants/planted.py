@@ -355,4 +355,40 @@ PLANTED: Final = (
         '        for name in ("max_append_entries_bytes",):\n',
         "D31",
     ),
+    PlantedDefect(
+        "line-cut-in-a-number-accepted",
+        "history_file",
+        "durability/history/jepsen.py",
+        '    if not line.endswith("\\n"):\n',
+        "    if not line:\n",
+    ),
+    PlantedDefect(
+        "process-after-info-accepted",
+        "history_file",
+        "durability/history/well_formed.py",
+        "            over[event.process] = line\n",
+        "            over[-1] = line\n",
+    ),
+    PlantedDefect(
+        "function-looked-up-whatever-it-is",
+        "history_file",
+        "durability/history/jepsen.py",
+        '    if isinstance(found.get("f"), str):\n'
+        '        found["f"] = _FUNCTIONS.get(str(found["f"]), found["f"])\n',
+        '    found["f"] = _FUNCTIONS.get(found.get("f"), found.get("f"))\n',
+    ),
+    PlantedDefect(
+        "forms-of-any-depth",
+        "history_file",
+        "durability/history/edn.py",
+        "        if depth > DEPTH_MAX:\n",
+        "        if depth > 2**20:\n",
+    ),
+    PlantedDefect(
+        "answer-to-another-key-accepted",
+        "history_file",
+        "durability/history/well_formed.py",
+        "(event.f, event.key) != (waiting[1].f, waiting[1].key)",
+        "event.f != waiting[1].f",
+    ),
 )
