@@ -20,8 +20,8 @@ from durability.report.result import Result
 from durability.targets import catalogue
 
 _LIST: Final = "list"
-_STREAM_BYTES: Final = 16 * 1024
-"""How far an endless run goes where nobody says: each of its calls fails in a run of its own."""
+_PART: Final = 3
+"""So much less far than for kills an endless run goes: each of its calls fails in another run."""
 
 
 def _faults(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -55,8 +55,7 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str | Non
     "--bytes",
     "stream_bytes",
     type=click.IntRange(1),
-    default=_STREAM_BYTES,
-    help=f"How far an endless run goes; by default {_STREAM_BYTES}.",
+    help="How far an endless run goes; by default a third as far as for kills.",
 )
 @click.option(
     "--measure",
@@ -74,7 +73,7 @@ def disk_command(
     faults: int | None,
     at: int | None,
     mechanism: Mechanism,
-    stream_bytes: int,
+    stream_bytes: int | None,
     measure: float,
     findings: str,
     **common: Any,
@@ -84,7 +83,9 @@ def disk_command(
         raise UsageError("--at N is for one fault, without --faults")
     found = catalogue.find(target)
     if found.stream_bytes is not None:
-        found = dataclasses.replace(found, stream_bytes=min(found.stream_bytes, stream_bytes))
+        found = dataclasses.replace(
+            found, stream_bytes=min(found.stream_bytes, stream_bytes or found.stream_bytes // _PART)
+        )
     plan = Plan(
         target_name=catalogue.lasting_name(target),
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],

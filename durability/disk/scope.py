@@ -1,8 +1,9 @@
 """How much to do about which faults, and until when."""
 
 import time
-from collections import Counter
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import msgspec
 
@@ -29,10 +30,24 @@ class DiskScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def likely_first(met: Sequence[tuple[str, bytes]]) -> Iterator[int]:
-    """Yield the numbers, from 1, of calls: the first of each kind on each path, then the second."""
-    seen: Counter[tuple[str, bytes]] = Counter()
-    ranked: list[tuple[int, int]] = []
+    """Yield the numbers, from 1, of calls: few are of every kind on every path, and spread out.
+
+    In the first round that is the middle one of each kind on each path; in the next the middle ones
+    of what lies before and behind it, and so on. What comes most often begins: that is the work,
+    and not what prepares it.
+    """
+    alike: defaultdict[tuple[str, bytes], list[int]] = defaultdict(list)
     for number, call in enumerate(met, start=1):
-        ranked.append((seen[call], number))
-        seen[call] += 1
-    return (number for _, number in sorted(ranked))
+        alike[call].append(number)
+    orders = [_halving(numbers) for numbers in sorted(alike.values(), key=len, reverse=True)]
+    for rank in zip_longest(*orders):
+        yield from (number for number in rank if number is not None)
+
+
+def _halving(numbers: Sequence[int]) -> Iterator[int]:
+    parts = deque([numbers])
+    while parts:
+        part = parts.popleft()
+        middle = len(part) // 2
+        yield part[middle]
+        parts += [half for half in (part[:middle], part[middle + 1 :]) if half]
