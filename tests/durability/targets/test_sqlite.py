@@ -46,10 +46,11 @@ def test_sqlite_holds_in_every_state_of_one_run(name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["sqlite-rollback", "sqlite-wal"])
 def test_sqlite_holds_on_a_disk_whose_syncs_fail(name: str, tmp_path: Path) -> None:
-    arguments = ("disk", name, "--fault", "sync-eio-kept,sync-eio-reverted", "--seed", "1")
+    # So far there was no checkpoint, which would write again what a failed sync has lost.
+    arguments = ("disk", name, "--fault", "sync-eio-kept,sync-eio-reverted", "--bytes", "60000")
     done = durability(*arguments, cwd=str(tmp_path))
     assert done.status == HELD, done.stdout + done.stderr
-    assert all(of["fired"] == of["possible"] > 10 for of in done.document["faults"].values())
+    assert all(of["fired"] == of["possible"] > 5 for of in done.document["faults"].values())
 
 
 def traced(target: Target, offset: int) -> Run:
