@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from durability.crash.content import Content
+from durability.trace.durable import is_sync
 from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import (
     Allocate,
@@ -127,13 +128,6 @@ def states(trace: Trace, chosen: list[Window]) -> Iterator[tuple[Window, Content
             drive.apply(trace.records[done], lies=False)
             done += 1
         yield window, _lied(trace, copy.deepcopy(drive), window, done, syncs)
-
-
-def is_sync(record: AnyRecord) -> bool:
-    """Tell whether a record is a sync, or a synchronous write."""
-    if isinstance(record, Write):
-        return bool(record.flags & os.RWF_DSYNC)
-    return isinstance(record, Sync | SyncAll)
 
 
 def _lied(trace: Trace, drive: Drive, window: Window, done: int, syncs: int) -> Content:

@@ -102,7 +102,9 @@ class FailingDisk:
         inode.flush()
 
     def sync_names(self) -> None:
-        """Make the directory durable. That it fails is not modelled: names have no cache."""
+        """Make the directory durable, or fail: names count as clean only once they are logged."""
+        if self._fails(_SYNCS):
+            _fail(errno.EIO)
         self._durable_names = dict(self.names)
 
     def _fails(self, may_meet: tuple[Failure, ...]) -> bool:

@@ -28,3 +28,10 @@ def syncs(record: AnyRecord, file: int, tree: Tree) -> bool:
         synced = tree.files.get(record.path) if record.file is None else record.file
         return synced == file
     return isinstance(record, SyncAll)
+
+
+def is_sync(record: AnyRecord) -> bool:
+    """Tell whether a record is a sync, or a synchronous write."""
+    if isinstance(record, Write):
+        return bool(record.flags & os.RWF_DSYNC)
+    return isinstance(record, Sync | SyncAll)

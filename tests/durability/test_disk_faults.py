@@ -50,8 +50,9 @@ def test_the_node_is_told_of_damage_or_refuses(tmp_path: Path) -> None:
     assert all(faults[name]["refused"] for name in names)
 
 
-def test_a_good_program_holds(tmp_path: Path) -> None:
-    faults, _ = faults_of(tmp_path, program("careful_log"), "--faults", "4", status=HELD)
+@pytest.mark.parametrize("name", ["careful_log", "rename_store"])
+def test_a_good_program_holds(tmp_path: Path, name: str) -> None:
+    faults, _ = faults_of(tmp_path, program(name), "--faults", "4", status=HELD)
     assert all(of["fired"] == 4 for of in faults.values())
 
 
@@ -59,6 +60,7 @@ def test_a_good_program_holds(tmp_path: Path) -> None:
     ("name", "shows"),
     [
         ("ignores_sync_error", {"sync-eio-kept", "sync-eio-reverted"}),
+        ("ignores_name_error", {"sync-eio-kept", "sync-eio-reverted"}),
         ("retries_sync", {"sync-eio-kept", "sync-eio-reverted"}),
         ("ignores_short_write", {"write-enospc", "write-short", "disk-full"}),
         ("full_is_success", {"write-eio", "write-enospc", "disk-full"}),

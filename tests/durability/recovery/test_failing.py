@@ -1,5 +1,7 @@
 """A disk that fails in memory: what was synced is durable, a failure comes once."""
 
+import copy
+
 import pytest
 
 from durability.recovery.failing import FailingDisk, FailingFilesystem
@@ -36,7 +38,7 @@ def test_a_write_fails_behind_a_part_of_it() -> None:
     ("failure", "cached"), [("sync-eio-kept", b"onetwo"), ("sync-eio-reverted", b"one")]
 )
 def test_a_sync_fails_once_and_a_second_one_lies(failure: Failure, cached: bytes) -> None:
-    disk = FailingDisk(failure, 2)
+    disk = FailingDisk(failure, 3)
     with pytest.raises(DiskError):
         written(disk, b"one", b"two")
     assert disk.cached() == {"log": cached}
@@ -46,7 +48,7 @@ def test_a_sync_fails_once_and_a_second_one_lies(failure: Failure, cached: bytes
 
 
 def test_what_is_written_after_a_lost_part_leaves_a_hole() -> None:
-    disk = FailingDisk("sync-eio-kept", 2)
+    disk = FailingDisk("sync-eio-kept", 3)
     with pytest.raises(DiskError):
         written(disk, b"one", b"two")
     file = FailingFilesystem(disk).open("log")
@@ -64,6 +66,19 @@ def test_a_name_is_durable_with_its_directory() -> None:
     file.sync()
     disk.lose_power()
     assert disk.cached() == {}
+
+
+def test_a_directory_whose_sync_failed_is_saved_by_the_next() -> None:
+    disk = FailingDisk("sync-eio-reverted", 1)
+    with pytest.raises(DiskError):
+        written(disk)
+    assert disk.cached() == {"log": b""}
+    unpowered = copy.deepcopy(disk)
+    unpowered.lose_power()
+    assert unpowered.cached() == {}
+    FailingFilesystem(disk).sync()
+    disk.lose_power()
+    assert disk.cached() == {"log": b""}
 
 
 def test_a_full_disk_stays_full_until_there_is_room() -> None:
