@@ -116,9 +116,11 @@ class _LostPages:
         if self._is_synced_by(record):
             self._pages.clear()
         self._tree.apply(record)
-        self._pages -= self._written(record)
-        if isinstance(record, Write) and record.file == self._file:
-            self._grown_to = max(self._grown_to, record.offset + len(record.data))
+        written = self._written(record)
+        self._pages -= written
+        if written:
+            size = len(self._tree.contents[self._file])
+            self._grown_to = max(self._grown_to, min((max(written) + 1) * PAGE_BYTES, size))
         if isinstance(record, Open) and record.file == self._file and record.flags & os.O_TRUNC:
             self._pages.clear()
 
