@@ -2,8 +2,8 @@
 
 The kernel believes a sync that the drive has acknowledged: what that sync was to write counts as
 clean, and goes to the drive no more unless it is written again, by pages. So a later sync that the
-drive keeps leaves a hole where the lost ones had written. Names and sizes are those of the last
-sync that it has kept, of whatever file.
+drive keeps leaves a hole where the lost ones had written. Names are those of the last sync that it
+has kept, of whatever file.
 """
 
 import copy
@@ -62,20 +62,16 @@ class Drive:
                 pages = _pages(record.offset, record.offset + len(record.data))
                 self._dirty[record.file] |= pages
                 if record.flags & os.RWF_DSYNC:
-                    self._sync(record.file, lies=lies)
+                    self._sync([record.file], lies=lies)
             case Truncate() | Allocate():
                 self._dirty[record.file] |= self._all_pages(record.file)
             case Open() if record.flags & os.O_TRUNC:
                 self._dirty[record.file] |= self._all_pages(record.file)
             case Sync():
                 file = self._tree.files.get(record.path) if record.file is None else record.file
-                if file is not None:
-                    self._sync(file, lies=lies)
-                elif not lies:
-                    self._names = self._named()
+                self._sync([] if file is None else [file], lies=lies)
             case SyncAll():
-                for file in list(self._dirty):
-                    self._sync(file, lies=lies)
+                self._sync(list(self._dirty), lies=lies)
 
     def content(self) -> Content:
         """Return what is on the drive."""
@@ -86,17 +82,21 @@ class Drive:
             directories,
         )
 
-    def _sync(self, file: int, *, lies: bool) -> None:
-        pages = self._dirty.pop(file, set())
-        if lies:
-            return
+    def _sync(self, files: list[int], *, lies: bool) -> None:
+        for file in files:
+            pages = self._dirty.pop(file, set())
+            if not lies:
+                self._write(file, pages)
+        if not lies:
+            self._names = self._named()
+
+    def _write(self, file: int, pages: set[int]) -> None:
         cached, image = self._tree.contents[file], self._images.setdefault(file, bytearray())
         image.extend(bytes(max(0, len(cached) - len(image))))
         del image[len(cached) :]
         for page in pages:
             start, end = page * PAGE_BYTES, min((page + 1) * PAGE_BYTES, len(cached))
             image[start:end] = cached[start:end]
-        self._names = self._named()
 
     def _named(self) -> tuple[dict[bytes, int], dict[bytes, bytes], frozenset[bytes]]:
         return dict(self._tree.files), dict(self._tree.links), frozenset(self._tree.directories)
