@@ -103,5 +103,6 @@ def disk_command(
         at=at,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         until=None if budget_s is None else time.monotonic() + budget_s,
+        stream_bytes=stream_bytes,
     )
     return disk_faults(found, plan, scope, mechanism)

@@ -58,7 +58,7 @@ def disk_faults(target: Target, plan: Plan, scope: DiskScope, mechanism: Mechani
         result.reasons += measured.faults
         result.notes += measured.notes
     for name in scope.faults:
-        _add(result, target, name, outcomes[name], scope)
+        _add(result, target, plan, scope, name, outcomes[name])
     result.figures = {
         "target": target.name,
         **({} if operations is None else {"operations": operations}),
@@ -135,13 +135,16 @@ class _Faults:
         return random.Random(self._plan.seed).sample(places, calls)
 
 
-def _add(result: Result, target: Target, name: str, outcome: Outcome, scope: DiskScope) -> None:
+def _add(
+    result: Result, target: Target, plan: Plan, scope: DiskScope, name: str, outcome: Outcome
+) -> None:
     """Add what one fault has come to."""
+    again = scope.command(plan.target_name, name, "--seed", str(plan.seed))
     result.violations += [
         msgspec.structs.replace(
             violation,
             subject=f"{target.name}: {name}",
-            reproduce=violation.reproduce or f"durability disk {target.name} --fault {name}",
+            reproduce=violation.reproduce or again,
         )
         for violation in outcome.found.values()
     ]

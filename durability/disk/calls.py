@@ -124,8 +124,8 @@ class _Rounds:
         self._over |= not met.fired and met.at > len(self._met)
 
     def _kept(self, violation: LossViolation, met: _Met) -> LossViolation:
-        command = ["durability", "disk", self._plan.target_name, "--fault", self._failure]
-        reproduce = shlex.join([*command, "--at", str(met.at)])
+        name = self._plan.target_name
+        reproduce = self._scope.command(name, self._failure, "--at", str(met.at))
         case = met.cases.get(violation.kind)
         message = violation.message
         if case is not None:

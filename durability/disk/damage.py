@@ -17,7 +17,6 @@ Of another program's files nothing is known. Rot that makes it pass over more th
 """
 
 import os
-import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,21 +106,14 @@ def meet_damage(
             for met in msgspec.msgpack.decode(result, type=list[_Met]):
                 outcome.fired += 1
                 outcome.ended(met.end)
-                outcome.add(_told(target, plan, fault, met), met.acknowledged, met.faults)
+                told = [_told(violation, fault, met) for violation in met.violations]
+                outcome.add(told, met.acknowledged, met.faults)
     return outcome
 
 
-def _told(target: Target, plan: Plan, fault: str, met: _Met) -> list[Violation]:
-    command = ["durability", "disk", plan.target_name, "--fault", fault, "--seed", str(plan.seed)]
-    return [
-        msgspec.structs.replace(
-            violation,
-            message=f"{violation.message} ({LABELS[FAULTS[fault].family]}: {met.how})",
-            subject=f"{target.name}: {fault}",
-            reproduce=shlex.join(command),
-        )
-        for violation in met.violations
-    ]
+def _told(violation: Violation, fault: str, met: _Met) -> Violation:
+    label = LABELS[FAULTS[fault].family]
+    return msgspec.structs.replace(violation, message=f"{violation.message} ({label}: {met.how})")
 
 
 class _Judging:

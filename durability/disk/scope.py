@@ -1,5 +1,6 @@
 """How much to do about which faults, and until when."""
 
+import shlex
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ class DiskScope(msgspec.Struct, frozen=True, kw_only=True):
     """`calls` is how many calls, or places, each fault is to meet; None: all there are.
 
     `at` is the one call, counted from 1, that is to fail. Nothing is begun after `until` (on
-    `time.monotonic`).
+    `time.monotonic`). `stream_bytes` is how far an endless run goes, where that was asked for.
     """
 
     faults: tuple[str, ...]
@@ -20,6 +21,7 @@ class DiskScope(msgspec.Struct, frozen=True, kw_only=True):
     at: int | None = None
     jobs: int = 1
     until: float | None = None
+    stream_bytes: int | None = None
 
     def share(self, number: int, of: int) -> float | None:
         """Return until when the `number`-th of so many faults, from 1, may take."""
@@ -27,6 +29,12 @@ class DiskScope(msgspec.Struct, frozen=True, kw_only=True):
             return None
         now = time.monotonic()
         return now + max(0.0, self.until - now) / (of - number + 1)
+
+    def command(self, target_name: str, fault: str, *options: str) -> str:
+        """Return the command line that has a fault met again."""
+        length = [] if self.stream_bytes is None else ["--bytes", str(self.stream_bytes)]
+        command = ["durability", "disk", target_name, "--fault", fault, *options, *length]
+        return shlex.join(command)
 
 
 def likely_first(met: Sequence[tuple[str, bytes]]) -> Iterator[int]:
