@@ -22,15 +22,11 @@ from durability.audit.recovered import DirectoryAudit
 from durability.campaign.cycle import Cycle, Mechanism, Plan
 from durability.campaign.places import ram_disk
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
+from durability.disk_command import disk_command
 from durability.doctor import doctor
 from durability.errors import DurabilityError, UnreadableError, UsageError
 from durability.offline import Scope, explore
-from durability.power_loss_commands import (
-    disk_command,
-    lint_command,
-    mutants_command,
-    powerloss,
-)
+from durability.power_loss_commands import lint_command, mutants_command, powerloss
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.command import CommandGroup, output, reporting

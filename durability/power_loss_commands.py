@@ -11,7 +11,6 @@ from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, MODELS
-from durability.disk_errors import disk_errors
 from durability.errors import UsageError
 from durability.lint import lint
 from durability.mutants.hunt import hunt_all
@@ -122,14 +121,6 @@ def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
         findings=FINDINGS,
     )
     return lint(catalogue.find(target), plan, models)
-
-
-@click.command("disk")
-@click.argument("target", default="reference")
-@reporting("disk")
-def disk_command(target: str, **_: Any) -> Result:
-    """Let the disk fail at each operation of a short run of TARGET, in every way."""
-    return disk_errors(catalogue.find(target))
 
 
 @click.command("mutants")

@@ -20,10 +20,11 @@ from durability.campaign.places import Scratch, require_room
 from durability.campaign.timed_kill import MICROSECONDS, Timer
 from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
-from durability.errors import DurabilityError, InconclusiveError, VacuousError
+from durability.errors import DurabilityError, InconclusiveError, MechanismError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
 from durability.targets.contract import Launch, Target
+from durability.trace.failure import FailureOrder
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace
@@ -87,13 +88,30 @@ class CrashCycle:
         with self._explored(start) as (run, _):
             return run
 
+    def meet(self, failure: FailureOrder) -> Run:
+        """Run the target once on a disk that fails, to its end or as far as it is explored.
+
+        Raises MechanismError where kills are not exact: calls are not answered then.
+        """
+        if not isinstance(self._mechanism, Supervisor):
+            raise MechanismError("the calls of a run that is not traced cannot fail by order")
+        with self._directory(Start()) as directory:
+            launch = self._target.workload(directory)
+            return self._mechanism.run(
+                launch, directory, self._limit, self._plan.deadline_s, failure
+            )
+
+    @property
+    def _limit(self) -> KillOrder | None:
+        """Where a run that goes on for ever is ended."""
+        return KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
+
     @contextmanager
     def _explored(self, start: Start, *, with_sources: bool = False) -> Iterator[tuple[Run, str]]:
-        limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         with self._directory(start) as directory:
             launch = self._target.workload(directory)
             measuring_s = self._plan.measuring_s
-            run = self._run(launch, directory, limit, measuring_s, with_sources=with_sources)
+            run = self._run(launch, directory, self._limit, measuring_s, with_sources=with_sources)
             if run.fault:
                 raise InconclusiveError(f"{self._target.name}: {run.fault}: {run.stderr.strip()}")
             yield run, directory

@@ -10,6 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 LOOKED_UNDER: Final = ("prefix", "ext4-ordered", "xfs", "btrfs", "posix-default")
+FAULTS_LOOKED_AT: Final = (
+    "write-eio", "write-enospc", "disk-full", "sync-eio-kept", "sync-eio-reverted", "flipped",
+)  # fmt: skip
 _EVERY: Final = frozenset(LOOKED_UNDER)
 _POWER: Final = _EVERY - {"prefix"}
 
@@ -210,6 +213,17 @@ PLANTED: Final = (
         "            except Exception:\n"
         "                self._file.sync_data()\n"
         "            self._durable_index = self.last_index\n",
+        "disk",
+    ),
+    PlantedDefect(
+        "D44",
+        "a rotten entry is truncated, and the node goes on as if it had never had it",
+        "damage-hidden",
+        "reference",
+        frozenset({"flipped"}),
+        "raft/recovery.py",
+        "    if damage and not repair:\n        raise damage\n",
+        "    damage = None\n",
         "disk",
     ),
 )

@@ -40,7 +40,8 @@ class LostOperation(msgspec.Struct, frozen=True):
 class LossViolation(Violation, frozen=True, kw_only=True):
     """What a power cut broke.
 
-    `model` permits the state; the same was seen under `strongest_model`. Of what was not durable at
+    `model` permits the state; the same was seen under `strongest_model`. Where a disk failed, that
+    is the failure's name instead, and there is no strongest. Of what was not durable at
     the cut, `persisted` is there and `lost` is not. `confirmed` says on which file system it was
     seen really to happen, if it was.
     """
@@ -83,7 +84,7 @@ def keep(case: CrashStateCase, name: str, where: str) -> str:
     Raises CannotKeepError where it cannot be written.
     """
     first = case.violations[0]
-    text = f"{name}-{first.kind}-{first.strongest_model}"
+    text = f"{name}-{first.kind}-{first.strongest_model or first.model}"
     stem = file_stem(text)
     document = _File(MAGIC, VERSION, msgspec.Raw(msgspec.msgpack.encode(case)))
     data = zstandard.compress(msgspec.msgpack.encode(document))

@@ -8,8 +8,7 @@ import pytest
 from durability.errors import UsageError
 from durability.mutants.edited import edit
 from durability.mutants.hunt import hunt
-from durability.mutants.planted import LOOKED_UNDER, PLANTED, PlantedDefect
-from durability.recovery.failing import FAULTS
+from durability.mutants.planted import FAULTS_LOOKED_AT, LOOKED_UNDER, PLANTED, PlantedDefect
 
 BY_ID = {defect.id: defect for defect in PLANTED}
 
@@ -18,7 +17,7 @@ BY_ID = {defect.id: defect for defect in PLANTED}
 def test_each_fits_the_source_and_is_expected_somewhere(defect: PlantedDefect) -> None:
     assert edit(defect.path, defect.old, defect.new) != ""
     assert defect.shows
-    assert defect.shows <= {*LOOKED_UNDER, *FAULTS}
+    assert defect.shows <= {*LOOKED_UNDER, *FAULTS_LOOKED_AT}
 
 
 def test_each_has_its_own_id() -> None:
