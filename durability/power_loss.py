@@ -48,6 +48,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
 
     `explicit` says that the user asked for so many, so that less for want of time shows nothing.
     `at_first` ends the exploration of a model with the first batch in which something is broken.
+    With `pruning` a state that recovery cannot tell from another one is not recovered.
     """
 
     models: tuple[str, ...]
@@ -57,6 +58,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     budget_s: float | None = None
     at_first: bool = False
+    pruning: bool = True
 
 
 def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress) -> Result:
@@ -119,6 +121,7 @@ class _Exploration:
         self._broken = dict.fromkeys(scope.models, 0)
         self._shown: dict[str, Shown] = {}
         self._promised = dict.fromkeys(scope.models, 0)
+        self._pruned = 0
         self._exploring_s = 0.0
         self.reasons = list(self._measured.faults)
         self.notes = list(self._measured.notes)
@@ -162,7 +165,9 @@ class _Exploration:
     def _exploring(self, control: int) -> Iterator[Work]:
         del control
         directory = self._plan.directory
-        with LossExplorer(self._target, directory, self._trace, self._later) as explorer:
+        with LossExplorer(
+            self._target, directory, self._trace, self._later, pruning=self._scope.pruning
+        ) as explorer:
 
             def work(data: bytes) -> bytes:
                 item = msgspec.msgpack.decode(data, type=_Item)
@@ -175,6 +180,7 @@ class _Exploration:
     def _take(self, name: str, explored: Explored) -> None:
         self._explored[name] += explored.states
         self._promised[name] += explored.promised
+        self._pruned += explored.pruned
         self._broken[name] += len(explored.broken)
         for broken in explored.broken:
             for kind, violation in {found.kind: found for found in broken.violations}.items():
@@ -229,6 +235,7 @@ class _Exploration:
             "models": {name: self._figures_of(name) for name in self._states},
             "explored": explored,
             "promised": sum(self._promised.values()),
+            "pruned": self._pruned,
             "states_per_second": round(explored / self._exploring_s) if explored else 0,
             "untraceable": self._trace.untraceable(),
         }

@@ -56,6 +56,7 @@ _MODEL = click.option(
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
+@click.option("--no-pruning", is_flag=True, help="Recover also what recovery cannot tell apart.")
 @click.option(
     "--measure",
     type=click.FloatRange(0, min_open=True),
@@ -72,6 +73,7 @@ def powerloss(
     states: int | None,
     exhaustive: bool,
     first: bool,
+    no_pruning: bool,
     measure: float,
     findings: str,
     **common: Any,
@@ -98,6 +100,7 @@ def powerloss(
         explicit=states is not None,
         exhaustive=exhaustive,
         at_first=first,
+        pruning=not no_pruning,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )
