@@ -20,6 +20,7 @@ from durability.power_loss import STATES, LossScope, power_loss
 from durability.report.command import reporting
 from durability.report.finding import FINDINGS
 from durability.report.result import Result
+from durability.second_crash import CRASHES, Crashes, second_crash
 from durability.targets import catalogue
 
 _LIST = "list"
@@ -56,6 +57,16 @@ _MODEL = click.option(
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
+@click.option(
+    "--in-recovery", is_flag=True, help="Cut the power again, in the recovery of what a cut left."
+)
+@click.option("--after-kill", is_flag=True, help="Kill, and cut the power in the recovery.")
+@click.option(
+    "--crashes",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"How many first crashes with either; by default {CRASHES}.",
+)
 @click.option("--no-pruning", is_flag=True, help="Recover also what recovery cannot tell apart.")
 @click.option(
     "--measure",
@@ -73,7 +84,6 @@ def powerloss(
     states: int | None,
     exhaustive: bool,
     first: bool,
-    no_pruning: bool,
     measure: float,
     findings: str,
     **common: Any,
@@ -85,6 +95,13 @@ def powerloss(
     """
     if exhaustive and states is not None:
         raise UsageError("--exhaustive looks at all states: no --states")
+    in_recovery, after_kill, count = (
+        common[name] for name in ("in_recovery", "after_kill", "crashes")
+    )
+    if in_recovery and after_kill:
+        raise UsageError("a first crash is a cut, --in-recovery, or a kill, --after-kill")
+    if count is not None and not (in_recovery or after_kill):
+        raise UsageError("--crashes needs --in-recovery or --after-kill")
     plan = Plan(
         target_name=catalogue.lasting_name(target),
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
@@ -100,11 +117,15 @@ def powerloss(
         explicit=states is not None,
         exhaustive=exhaustive,
         at_first=first,
-        pruning=not no_pruning,
+        pruning=not common["no_pruning"],
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )
-    return power_loss(catalogue.find(target), plan, scope, _ignore)
+    found = catalogue.find(target)
+    if in_recovery or after_kill:
+        crashes = Crashes("kill" if after_kill else "cut", count or CRASHES, count is not None)
+        return second_crash(found, plan, scope, crashes, _ignore)
+    return power_loss(found, plan, scope, _ignore)
 
 
 @click.command("lint")

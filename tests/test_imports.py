@@ -21,6 +21,7 @@ STAGES = (
     ("campaign",),
     ("recording", "doctor", "replay"),
     ("crash_loop", "offline", "power_loss", "lint", "disk_errors", "simulation_campaign"),
+    ("second_crash",),
     ("scenarios",),
     ("mutants",),
     ("checking",),

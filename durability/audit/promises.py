@@ -10,17 +10,17 @@ from typing import Literal
 import msgspec
 
 from durability.audit.ledger import Ledger
-from durability.audit.raft_promises import RaftPromises, proposed
-from durability.targets.contract import Target
+from durability.audit.raft_promises import RaftPromises, accepted, proposed
+from durability.targets.contract import Target, item_in
 
 
 class Heard(msgspec.Struct, frozen=True):
     """Lines of one kind, in the order in which they were heard.
 
-    `of` a `run`: what the workload printed. Of a `recovery`: what one printed that was itself
-    killed; it promises what the node under test promises by `bootstrapped` and `vote`, and
-    announces what it proposes. `items`: the ids, not lines, that an undisturbed recovery of what
-    the run left showed.
+    `of` a `run`: what the workload printed. Of a `recovery`: what one printed that was itself ended
+    by a crash; it promises the items that it showed, and what the node under test says of itself,
+    announces what it proposes and promises what it accepts. `items`: the ids, not lines, that an
+    undisturbed recovery of what the run left showed.
     """
 
     of: Literal["run", "recovery", "items"]
@@ -54,8 +54,17 @@ class Promises:
             case "items":
                 self.ledger.go_on_from(heard.lines)
             case "recovery":
+                found = (item_in(line, self.ledger.speech.recovered) for line in heard.lines)
+                self.ledger.show(item for item in found if item is not None)
                 for line in heard.lines:
-                    self.raft.hear(line)
-                    item = proposed(line) if self._proposes else None
-                    if item is not None:
-                        self.ledger.announce(item)
+                    self.raft.hear_recovery(line)
+                    if self._proposes:
+                        self._hear_proposal(line)
+
+    def _hear_proposal(self, line: str) -> None:
+        item = proposed(line)
+        if item is not None:
+            self.ledger.announce(item)
+        item = accepted(line)
+        if item is not None:
+            self.ledger.show([item])

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,7 +24,7 @@ from durability.crash.kill_points import WriteStream
 from durability.errors import DurabilityError, InconclusiveError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
-from durability.targets.contract import Launch, Target
+from durability.targets.contract import Call, Launch, Target
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace
@@ -139,6 +140,11 @@ class CrashCycle:
             length = int(run.elapsed_s * MICROSECONDS) if run.trace.initial else 0
             return WriteStream(length, ())
         return WriteStream.of(run.trace)
+
+    def recovery(self, start: Start) -> Run:
+        """Run a recovery to its end on what a crash left, as `start` says."""
+        with self._killed(None, start) as (run, _):
+            return run
 
     def kill_at(self, order: KillOrder, later: frozenset[str]) -> Cycle:
         """Kill one run at a given position, recover, audit; `later` as for `recover_and_judge`.
@@ -273,8 +279,17 @@ class CrashCycle:
     def _killed(self, order: KillOrder | None, start: Start) -> Iterator[tuple[Run, str]]:
         """Run what is to be killed, and show what that left in its directory, which then goes."""
         with self._directory(start) as directory:
-            launch = self._target.workload if start.killed == "run" else self._target.recovery
-            yield self._run(launch(directory), directory, order, self._plan.deadline_s), directory
+            launch = self._launch(start, directory)
+            yield self._run(launch, directory, order, self._plan.deadline_s), directory
+
+    def _launch(self, start: Start, directory: str) -> Launch:
+        target = self._target
+        if start.killed == "run":
+            return target.workload(directory)
+        if target.speech.recovered is None and target.audit is not None:
+            acknowledged = Promises.of(target, start.heard).ledger.acknowledged
+            return Call(partial(target.audit, directory, acknowledged))
+        return target.recovery(directory)
 
     def _run(
         self, launch: Launch, directory: str, order: KillOrder | None, deadline_s: float

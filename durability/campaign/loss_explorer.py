@@ -1,4 +1,4 @@
-"""Recovering and judging what power cuts left of one run: what a worker of an exploration does."""
+"""Recovering and judging what power cuts left of one course: what a worker does."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -10,6 +10,7 @@ from durability.audit.judgement import Judgement
 from durability.audit.promises import Promises
 from durability.audit.violation import Violation
 from durability.campaign.bench import Bench
+from durability.campaign.course import Course
 from durability.campaign.hearing import Hearing
 from durability.campaign.known_recoveries import KnownRecoveries
 from durability.crash.content import Content
@@ -17,7 +18,6 @@ from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import Model
 from durability.crash.moment import Moment
 from durability.targets.contract import Target
-from durability.trace.trace import Trace
 
 
 class Broken(msgspec.Struct, frozen=True, array_like=True):
@@ -67,25 +67,21 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 class LossExplorer:
-    """Judges states of one trace; a context manager that tidies up."""
+    """Judges states of one course; a context manager that tidies up."""
 
     def __init__(
         self,
         target: Target,
         directory: str,
-        trace: Trace,
+        course: Course,
         later: frozenset[str],
-        *,
-        pruning: bool = False,
+        known: KnownRecoveries | None = None,
     ) -> None:
-        """Prepare to recover below `directory`; `later` as for `Ledger`.
-
-        With `pruning`, contents that recovery cannot tell from others are not recovered.
-        """
-        self._trace = trace
-        self._hearing = Hearing(target, trace, later)
-        self._known = KnownRecoveries() if pruning else None
-        self._bench = Bench(target, directory, self._known)
+        """Prepare to recover below `directory` what is not `known`; `later` as for `Ledger`."""
+        self._course = course
+        self._hearing = Hearing(target, course, later)
+        self._known = known
+        self._bench = Bench(target, directory, known)
         self._walks: dict[str, LossWalk] = {}
 
     def __enter__(self) -> Self:
@@ -121,9 +117,9 @@ class LossExplorer:
         return [self._known.contradiction] if self._known and self._known.contradiction else []
 
     def at(self, model: Model, number: int) -> Moment:
-        """Return a moment of the run under a model, to be used until the next is asked for."""
+        """Return a moment of the course under a model, to be used until the next is asked for."""
         if model.name not in self._walks:
-            self._walks[model.name] = LossWalk(model, self._trace)
+            self._walks[model.name] = LossWalk(model, self._course.trace, self._course.since)
         return self._walks[model.name].at(number)
 
     def judge(self, moment: Moment, kept: int) -> Judgement:

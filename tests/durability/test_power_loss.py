@@ -76,7 +76,7 @@ def test_what_was_seen_is_told_though_it_cannot_be_made_small(
     def fail(_: object) -> bytes:
         raise error
 
-    monkeypatch.setattr("durability.power_loss.run_alone", fail)
+    monkeypatch.setattr("durability.campaign.loss_tally.run_alone", fail)
     store = functions.target(log_store.unsynced, log_store.recover)
     result = explored(store, tmp_path, "posix-default")
     assert result.verdict == "violation"

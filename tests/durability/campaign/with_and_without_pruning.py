@@ -9,7 +9,9 @@ import json
 import sys
 import tempfile
 
+from durability.campaign.course import Course
 from durability.campaign.cycle import Plan
+from durability.campaign.known_recoveries import KnownRecoveries
 from durability.campaign.loss_explorer import Explored, LossExplorer
 from durability.campaign.workers import run_alone
 from durability.crash.loss_states import Draw, LossStates
@@ -42,9 +44,9 @@ def main(name: str, models: str, states: str) -> None:
             found = {}
             faults: set[str] = set()
             pruned = 0
-            with LossExplorer(
-                target, directory, trace, measured.announced, pruning=pruning
-            ) as explorer:
+            course, later = Course(trace), measured.announced
+            known = KnownRecoveries() if pruning else None
+            with LossExplorer(target, directory, course, later, known) as explorer:
                 for model, drawn in draws.items():
                     outcomes = [
                         explorer.explore(MODELS[model], drawn[start : start + _BATCH_STATES])
