@@ -155,7 +155,7 @@ class _Exploration:
     def _following(self, control: int) -> Iterator[Work]:
         known = KnownRecoveries() if self._scope.pruning else None
         with CrashCycle(self._target, self._plan, control) as cycle:
-            first = FirstCrashes(self._target, self._trace, cycle)
+            first = FirstCrashes(self._trace, cycle)
 
             def work(data: bytes) -> bytes:
                 crash = msgspec.msgpack.decode(data, type=_Crash)

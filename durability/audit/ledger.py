@@ -59,7 +59,7 @@ class Ledger:
         self._open.clear()
 
     def show(self, items: Iterable[str]) -> None:
-        """Take what a recovery has shown to somebody, who may rely on it as if acknowledged."""
+        """Take all that a recovery has shown, on which one may rely as if it was acknowledged."""
         self.acknowledged += _split(items, Counter(self.acknowledged))[1]
 
     def announce(self, item: str) -> None:

@@ -19,8 +19,8 @@ class Heard(msgspec.Struct, frozen=True):
 
     `of` a `run`: what the workload printed. Of a `recovery`: what one printed that was itself ended
     by a crash; it promises the items that it showed, and what the node under test says of itself,
-    announces what it proposes and promises what it accepts. `items`: the ids, not lines, that an
-    undisturbed recovery of what the run left showed.
+    announces what it proposes, behind what it showed, and promises what it accepts. `items`: the
+    ids, not lines, that an undisturbed recovery of what the run left showed.
     """
 
     of: Literal["run", "recovery", "items"]
@@ -35,6 +35,7 @@ class Promises:
         self.ledger = Ledger(target.speech, later)
         self.raft = RaftPromises()
         self._proposes = target.data == "raft"
+        self._shown: list[str] = []
 
     @classmethod
     def of(cls, target: Target, heard: Iterable[Heard], later: Container[str] = ()) -> "Promises":
@@ -53,18 +54,21 @@ class Promises:
                     self.raft.hear(line)
             case "items":
                 self.ledger.go_on_from(heard.lines)
+                self._shown.clear()
             case "recovery":
-                found = (item_in(line, self.ledger.speech.recovered) for line in heard.lines)
-                self.ledger.show(item for item in found if item is not None)
                 for line in heard.lines:
-                    self.raft.hear_recovery(line)
-                    if self._proposes:
-                        self._hear_proposal(line)
+                    self._hear_recovery(line)
 
-    def _hear_proposal(self, line: str) -> None:
-        item = proposed(line)
-        if item is not None:
-            self.ledger.announce(item)
-        item = accepted(line)
-        if item is not None:
-            self.ledger.show([item])
+    def _hear_recovery(self, line: str) -> None:
+        self.raft.hear_recovery(line)
+        shown = item_in(line, self.ledger.speech.recovered)
+        if self._proposes:
+            shown = shown or accepted(line)
+            item = proposed(line)
+            if item is not None:
+                # Only now is it settled what is there from before.
+                self.ledger.go_on_from(self._shown)
+                self.ledger.announce(item)
+        if shown is not None:
+            self._shown.append(shown)
+            self.ledger.show(self._shown)

@@ -16,7 +16,7 @@ from durability.crash.kill_states import KillState, kill_states, trace_until
 from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import Model
 from durability.errors import InconclusiveError
-from durability.targets.contract import Target, Tear, item_in
+from durability.targets.contract import Tear
 from durability.trace.records import Sync, SyncAll, is_change
 from durability.trace.trace import Trace
 
@@ -42,9 +42,8 @@ def _has_most_to_lose(trace: Trace, state: KillState) -> bool:
 class FirstCrashes:
     """The courses of recoveries that begin on what a first crash of one traced run left."""
 
-    def __init__(self, target: Target, trace: Trace, cycle: CrashCycle) -> None:
+    def __init__(self, trace: Trace, cycle: CrashCycle) -> None:
         """Prepare; `cycle` is what runs the recoveries."""
-        self._target = target
         self._trace = trace
         self._run = Course(trace)
         self._cycle = cycle
@@ -56,11 +55,11 @@ class FirstCrashes:
             self._walks[model.name] = LossWalk(model, self._trace)
         state = self._walks[model.name].at(draw.moment).state(draw.kept)
         heard = self._run.heard(state.acknowledged_bytes)
-        trace, before = self._recovery(heard, state.content)
+        trace = self._recovery(heard, state.content)
         where = "cut off in the recovery of what a cut had left"
         if state.cut:
             where += f" after {self._trace.records[state.cut - 1]}"
-        return Course(trace, 0, before, "recovery", where, left_by=model.name)
+        return Course(trace, 0, heard, "recovery", where, left_by=model.name)
 
     def after_kill(self, state: KillState) -> Course:
         """Return the run up to a kill, and the recovery of what that left, as one course.
@@ -69,21 +68,16 @@ class FirstCrashes:
         """
         killed = trace_until(self._trace, state)
         heard = Course(killed).heard(len(Course(killed).output()))
-        recovery, before = self._recovery(heard, Content.of(killed.tree()))
+        recovery = self._recovery(heard, Content.of(killed.tree()))
         trace, since = joined(killed, recovery)
         where = "cut off in the recovery of what a kill had left"
         if state.records:
             where += f" after {self._trace.records[state.records - 1]}"
-        return Course(trace, since, before, "recovery", where)
+        return Course(trace, since, heard, "recovery", where)
 
-    def _recovery(self, heard: list[Heard], content: Content) -> tuple[Trace, list[Heard]]:
-        """Trace a recovery; return that, and what its own output is heard after."""
+    def _recovery(self, heard: list[Heard], content: Content) -> Trace:
+        """Trace a recovery of what was left, to its end."""
         run = self._cycle.recovery(Start(heard=heard, content=content, killed="recovery"))
         if why := run.fault or incomplete(run):
             raise InconclusiveError(f"the recovery after a first crash: {why}")
-        if self._target.speech.recovered is None:
-            return run.trace, heard
-        # Announced items that it does not find are gone; those that it finds it has yet to show.
-        found = (item_in(line, self._target.speech.recovered) for line in run.trace.lines())
-        items = [item for item in found if item is not None]
-        return run.trace, [*heard, Heard("items", items)]
+        return run.trace

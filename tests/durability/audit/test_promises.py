@@ -66,8 +66,9 @@ def test_a_recovery_that_a_crash_ended_promises_what_it_showed_and_announces_wha
 def test_what_it_accepted_is_promised_and_its_term_does_not_fall() -> None:
     lines = ["state 3 1 0 1 2 0", "item 1", "elected 4", "proposing 9", "accepted 9"]
     promises = Promises.of(catalogue.find("reference"), [FIRST_RUN, Heard("recovery", lines)])
-    assert kinds(promises, "1", "9") == {"order"}
+    assert kinds(promises, "1", "9") == set()
     assert kinds(promises, "1") == {"lost"}
+    assert kinds(promises, "1", "2", "9") == {"invented"}  # it was gone when 9 took its place
     at_rest = DirectoryAudit(path="", format="v2", term=3, voted_for=1, node_id=1)
     found = {one.kind for one in promises.raft.judge([], at_rest, at_rest)}
     assert "term-regressed" in found
