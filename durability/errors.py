@@ -4,6 +4,7 @@
     ├── UsageError              the command line, or a file it names, is wrong (exit 2)
     │   ├── TargetError         there is no such target, or its description cannot be used
     │   └── UnreadableError     a data directory, trace or case that cannot be read
+    │       └── HistoryError    a recorded history is none, or not well-formed
     └── InconclusiveError       nothing was shown, neither way (exit 3)
         ├── MechanismError      this machine cannot do it: kernel, permission, missing tool
         ├── VacuousError        the workload promised nothing that could have been lost
@@ -43,6 +44,19 @@ class TargetError(UsageError):
 
 class UnreadableError(UsageError):
     """A data directory, a trace or a case is missing or is not what it was taken for."""
+
+
+class HistoryError(UnreadableError):
+    """A recorded history is none, or not well-formed: in which file, on which line, and why."""
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}"
 
 
 class InconclusiveError(DurabilityError):

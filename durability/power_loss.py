@@ -7,6 +7,7 @@ may not; `crash/` says which sets are possible. The likely ones come first, then
 content once for each amount of output; what recovery makes of them is judged as after a kill.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,16 @@ from durability.campaign.course import Course
 from durability.campaign.cycle import Plan
 from durability.campaign.known_recoveries import KnownRecoveries
 from durability.campaign.loss_explorer import Explored, LossExplorer, as_bytes
+from durability.campaign.loss_finding import Told
 from durability.campaign.loss_tally import LossTally
 from durability.campaign.workers import Work, WorkerError, Workers
+from durability.confirmation.confirmation import confirm, impossible
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import MODELS
 from durability.crash.plan import Plan as StatesPlan
+from durability.errors import DurabilityError
 from durability.recording import traced
+from durability.report.crash_state import LossViolation
 from durability.report.result import Result
 from durability.targets.contract import Target
 
@@ -49,6 +54,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
     `explicit` says that the user asked for so many, so that less for want of time shows nothing.
     `at_first` ends the exploration of a model with the first batch in which something is broken.
     With `pruning` a state that recovery cannot tell from another one is not recovered.
+    `confirm` asks to show what is found on real file systems, too.
     """
 
     models: tuple[str, ...]
@@ -59,6 +65,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float | None = None
     at_first: bool = False
     pruning: bool = True
+    confirm: bool = False
 
 
 def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress) -> Result:
@@ -78,7 +85,7 @@ def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress)
             outcome.reasons.append("interrupted")
         except WorkerError as error:
             outcome.reasons.append(str(error))
-        violations = outcome.violations()
+        violations = exploration.violations()
     return Result(
         command="powerloss",
         seed=plan.seed,
@@ -120,6 +127,10 @@ class _Exploration:
         self._course = Course(self._trace)
         self._exploring_s = 0.0
         self.tally = LossTally(target, plan, self._measured, scope.models)
+        why_not = impossible(scope.models) if scope.confirm else None
+        self._confirms = scope.confirm and why_not is None
+        if why_not is not None:
+            self.tally.reasons.append(f"nothing can be confirmed here: {why_not}")
 
     def explore(self, progress: Progress) -> None:
         """Recover and judge the states, in batches, one model after the other."""
@@ -170,6 +181,22 @@ class _Exploration:
                 return msgspec.msgpack.encode(_Item(item.model, explored=explored))
 
             yield work
+
+    def violations(self) -> list[LossViolation]:
+        """Return one violation of each kind, made small, confirmed if asked for, and kept."""
+        return self.tally.violations(self._confirmed if self._confirms else None)
+
+    def _confirmed(self, told: list[Told]) -> list[Told]:
+        """Try to show the findings on the file systems that their models are of."""
+        place = os.path.join(self._plan.directory, "file-system")
+        os.mkdir(place)
+        try:
+            confirmed = confirm(self._target, self._trace, self._measured.announced, told, place)
+        except (DurabilityError, KeyboardInterrupt) as error:
+            self.tally.reasons.append(f"not confirmed: {str(error) or 'interrupted'}")
+            return told
+        self.tally.notes += confirmed.notes
+        return confirmed.findings
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by the names that they have in the JSON."""

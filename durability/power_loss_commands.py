@@ -57,6 +57,7 @@ _MODEL = click.option(
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
+@click.option("--confirm", is_flag=True, help="Show findings on real file systems; needs root.")
 @click.option(
     "--in-recovery", is_flag=True, help="Cut the power again, in the recovery of what a cut left."
 )
@@ -84,6 +85,7 @@ def powerloss(
     states: int | None,
     exhaustive: bool,
     first: bool,
+    confirm: bool,
     measure: float,
     findings: str,
     **common: Any,
@@ -100,6 +102,8 @@ def powerloss(
     )
     if in_recovery and after_kill:
         raise UsageError("a first crash is a cut, --in-recovery, or a kill, --after-kill")
+    if confirm and (in_recovery or after_kill):
+        raise UsageError("--confirm is for a first crash: no --in-recovery, no --after-kill")
     if count is not None and not (in_recovery or after_kill):
         raise UsageError("--crashes needs --in-recovery or --after-kill")
     plan = Plan(
@@ -118,6 +122,7 @@ def powerloss(
         exhaustive=exhaustive,
         at_first=first,
         pruning=not common["no_pruning"],
+        confirm=confirm,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )

@@ -8,14 +8,14 @@ it, that one is told and its state is kept.
 import shlex
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from durability.audit.violation import Violation
 from durability.campaign.course import Course
-from durability.campaign.loss_explorer import LossExplorer
-from durability.crash.loss_states import Draw
+from durability.campaign.loss_explorer import LossExplorer, as_bytes
+from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import MODELS, REALISTIC_FIRST, Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.operations import Data, Operation, Shift
@@ -23,6 +23,7 @@ from durability.crash.plan import Plan
 from durability.errors import CannotKeepError
 from durability.report.crash_state import CrashStateCase, LossViolation, LostOperation, keep
 from durability.trace.records import shown
+from durability.trace.trace import Trace
 
 _TRIES_MAX: Final = 200
 _STATES_MAX: Final = 300
@@ -72,6 +73,44 @@ class Shown:
         return MODELS[min(self.states, key=REALISTIC_FIRST.index)]
 
 
+class Scene(msgspec.Struct, frozen=True, array_like=True):
+    """A state of a course by numbers, as `Draw`, and the model that permits it."""
+
+    model: str
+    moment: int
+    kept: bytes
+
+    @classmethod
+    def of(cls, model: str, draw: Draw) -> Self:
+        """Return the state that was drawn under a model."""
+        return cls(model, draw.moment, as_bytes(draw.kept))
+
+    def state(self, trace: Trace, since: int = 0) -> CrashState:
+        """Return the state itself, of the trace that it was drawn from, `since` as for `Plan`."""
+        moment = LossWalk(MODELS[self.model], trace, since).at(self.moment)
+        return moment.state(int.from_bytes(self.kept, "big"))
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A violation as it is reported, and the state that shows it best.
+
+    `seen` is one state of each explored model under which the course showed the same kind.
+    """
+
+    violation: LossViolation
+    scene: Scene
+    seen: list[Scene]
+
+    @property
+    def models(self) -> list[str]:
+        """The models that showed it: those that were asked for, then the most realistic one."""
+        return list(dict.fromkeys([*(one.model for one in self.seen), self.scene.model]))
+
+    def scenes(self, model: str) -> list[Scene]:
+        """Return the best state, and the one that was seen under a model."""
+        return [self.scene, *(one for one in self.seen if one.model == model and one != self.scene)]
+
+
 class LossFinder:
     """Tells what was broken in a course's states."""
 
@@ -82,8 +121,8 @@ class LossFinder:
         self._trace = course.trace
         self._explored = frozenset(explored)
 
-    def tell(self, shown: Shown) -> tuple[LossViolation, CrashState]:
-        """Return a kind of violation as it is reported, and the state that shows it best."""
+    def tell(self, shown: Shown) -> Told:
+        """Return a kind of violation as it is reported, made small."""
         model = shown.model
         _, draw = shown.first[model.name]
         moment = self._explorer.at(model, draw.moment)
@@ -104,7 +143,12 @@ class LossFinder:
             persisted=tuple(map(self._described, state.persisted)),
             lost=tuple(map(self._described, state.lost)),
         )
-        return told, state
+        seen = [
+            Scene.of(name, first)
+            for name, (course, first) in shown.first.items()
+            if course == shown.course
+        ]
+        return Told(told, Scene.of(strongest.name, Draw(draw.moment, kept)), seen)
 
     def _violation(self, moment: Moment, kept: int, kind: str) -> Violation | None:
         judgement = self._explorer.judge(moment, kept)

@@ -1,6 +1,6 @@
 """What the states of an exploration of power cuts amount to: figures, violations, doubts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -8,11 +8,14 @@ import msgspec
 from durability.campaign.course import Course
 from durability.campaign.cycle import Measured, Plan
 from durability.campaign.loss_explorer import Explored, LossExplorer
-from durability.campaign.loss_finding import LossCases, LossFinder, Shown
+from durability.campaign.loss_finding import LossCases, LossFinder, Shown, Told
 from durability.campaign.workers import run_alone
 from durability.errors import DurabilityError
 from durability.report.crash_state import LossViolation
 from durability.targets.contract import Target
+
+Confirming = Callable[[list[Told]], list[Told]]
+"""Tries to show findings on real file systems."""
 
 
 class LossTally:
@@ -53,29 +56,40 @@ class LossTally:
         self.reasons += [fault for fault in explored.faults if fault not in self.reasons]
         self.notes += [note for note in explored.notes if note not in self.notes]
 
-    def violations(self) -> list[LossViolation]:
-        """Return one violation of each kind, made small, and keep its state."""
+    def violations(self, confirmed: Confirming | None = None) -> list[LossViolation]:
+        """Return one violation of each kind, made small, and keep its state.
+
+        `confirmed` is what they go through before that: it returns as many, in their order.
+        """
         if not self._shown:
             return []
         kinds = [shown for _, shown in sorted(self._shown.items())]
         try:
             told = msgspec.msgpack.decode(
                 run_alone(lambda _: msgspec.msgpack.encode(list(map(self._tell, kinds)))),
-                type=list[LossViolation],
+                type=list[Told],
             )
         except (DurabilityError, KeyboardInterrupt) as error:
             # What was seen has been seen.
             self.reasons.append(f"not made small: {str(error) or 'interrupted'}")
-            told = [shown.as_seen() for shown in kinds]
-        return [self._in_doubt(violation) for violation in told]
+            return [self._in_doubt(shown.as_seen()) for shown in kinds]
+        if confirmed is not None:
+            told = confirmed(told)
+        return [
+            self._in_doubt(self._keep(one, self._courses[shown.course]))
+            for one, shown in zip(told, kinds, strict=True)
+        ]
 
-    def _tell(self, shown: Shown) -> LossViolation:
-        target, plan, later = self._target, self._plan, self._measured.announced
+    def _tell(self, shown: Shown) -> Told:
         course = self._courses[shown.course]
-        cases = LossCases(plan.target_name, target.name, plan.findings, sorted(later))
-        with LossExplorer(target, plan.directory, course, later) as explorer:
-            violation, state = LossFinder(explorer, course, tuple(self.explored)).tell(shown)
-        return cases.keep(violation, course, state)
+        directory, later = self._plan.directory, self._measured.announced
+        with LossExplorer(self._target, directory, course, later) as explorer:
+            return LossFinder(explorer, course, tuple(self.explored)).tell(shown)
+
+    def _keep(self, told: Told, course: Course) -> LossViolation:
+        plan, later = self._plan, sorted(self._measured.announced)
+        cases = LossCases(plan.target_name, self._target.name, plan.findings, later)
+        return cases.keep(told.violation, course, told.scene.state(course.trace, course.since))
 
     def _in_doubt(self, violation: LossViolation) -> LossViolation:
         """Say of a violation that the description of the target may be wrong, where it may."""

@@ -43,6 +43,11 @@ class _File:
         made = self.blocks.get(page)
         return made is not None and all(operation.durable for operation in made)
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether it may be shorter on disk."""
+        return any(not growth.durable for growth in self.growths)
+
     def may_end_before(self, size: int) -> bool:
         """Tell whether nothing has made the file reach to a size, though it is longer.
 
@@ -190,6 +195,9 @@ class FileChanges:
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
+            if self._model.copy_on_write and view.is_growing:
+                # btrfs takes the size as it is, without the data that was to bring it.
+                yield self._grow(file, path, size, [], at_once=True)
             return
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
@@ -222,10 +230,11 @@ class FileChanges:
         if record.mode & (_COLLAPSE_RANGE | _INSERT_RANGE):
             yield self._shift(record, view)
             return
-        if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
-            yield from self._zero(record, min(end, view.size))
+        zeroed_end = min(end, view.size)
         if not record.mode & _KEEP_SIZE and end > view.size:
             yield self._grow(record.file, record.path, end, [], at_once=True)
+        if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
+            yield from self._zero(record, zeroed_end)
 
     def _zero(self, record: Allocate, end: int) -> Iterator[Operation]:
         view = self._files[record.file]
@@ -234,9 +243,11 @@ class FileChanges:
             yield from self._write_page(record.file, record.path, start, zeros)
             if len(zeros) == PAGE_BYTES:
                 view.blocks.pop(start // PAGE_BYTES, None)
-        if view.may_end_before(end):
-            # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch.
-            yield self._grow(record.file, record.path, end, [], at_once=False)
+        # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch. It does
+        # not wait for blocks then.
+        at_once = self._model.growth is Growth.AFTER_BLOCK
+        if view.may_end_before(end) or (at_once and view.is_growing and end == view.size):
+            yield self._grow(record.file, record.path, end, [], at_once=at_once)
 
     def _shift(self, record: Allocate, view: _File) -> Operation:
         length = -record.length if record.mode & _COLLAPSE_RANGE else record.length

@@ -7,7 +7,7 @@ synced.** Fewer dependencies make a weaker model: it permits every state of a st
 
     prefix < ext4-datajournal < ext4-dioread_lock < ext4-ordered < ext4-noauto-da-alloc
            < ext4-writeback < posix-default < posix-strict < alice-2014
-    ext4-datajournal < xfs, btrfs < posix-default
+    prefix < xfs, btrfs < posix-default
     lost-unsynced, lost-unsynced-names < posix-default
 
 Each model's source stands in `docs/persistence-models.md` with the facts that test it.
@@ -34,10 +34,10 @@ class NameOrder(Enum):
     """One log: a change is there only with all that were made before it."""
 
     LOG_TREE = auto()
-    """As `LOG`, but a sync makes what it asks for durable without what was made before."""
+    """As `LOG`, but a sync takes names as they are now, without what was made before."""
 
     FREE = auto()
-    """Only changes of the same name are ordered."""
+    """In any order, in each directory by itself."""
 
 
 class Growth(Enum):
@@ -182,7 +182,7 @@ _ALL: Final = (
     msgspec.structs.replace(
         _EXT4,
         name="ext4-writeback",
-        summary="ext4 with data=writeback: new blocks may show old content",
+        summary="ext4 with data=writeback,noauto_da_alloc: new blocks may show old content",
         rename_allocates=False,
         zeroes_cut_block=False,
         stale_blocks=True,

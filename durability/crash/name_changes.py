@@ -6,7 +6,7 @@ from typing import Final
 
 from durability.crash.file_changes import FileChanges
 from durability.crash.models import Model, NameOrder
-from durability.crash.operation_log import OperationLog, leave_order, need
+from durability.crash.operation_log import OperationLog
 from durability.crash.operations import ROOT, Names, Operation, Slot
 from durability.crash.storage import Directories
 from durability.trace.records import (
@@ -35,8 +35,10 @@ class NameChanges:
         self._model = model
         self._log = log
         self._files = files
-        self._slots: dict[Slot, Operation] = {}
         self._links: defaultdict[int, set[Slot]] = defaultdict(set)
+        self._given: defaultdict[int, dict[Slot, Names]] = defaultdict(dict)
+        self._moved: defaultdict[int, dict[Slot, Names]] = defaultdict(dict)
+        self._replaced: set[int] = set()
         self._new: dict[int, Names] = {}
         self._log_tree: set[int] = set()
         self._next_node = ROOT - 1
@@ -58,6 +60,10 @@ class NameChanges:
     def is_named(self, node: int) -> bool:
         """Tell whether a node has a name."""
         return bool(self._links[node])
+
+    def is_replaced(self, node: int) -> bool:
+        """Tell whether a node lost its last name to another node."""
+        return node in self._replaced
 
     def create(self, record: Open) -> Iterator[Operation]:
         """Yield the name that an open made, if it made one."""
@@ -109,10 +115,12 @@ class NameChanges:
         moved, replaced = self.names.get(source), self.names.get(destination)
         what = f"renaming of {shown(record.source)} to"
         changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        if replaced is not None and not record.exchange and self._links[replaced] == {destination}:
+            self._replaced.add(replaced)
         if self._leaves_log_tree(destination, moved, replaced) and not record.exchange:
             yield self._change(record.destination, "replacement of", (destination, None))
             replaced = None
-        if self._is_done_in_steps(record, moved, replaced):
+        if self._model.rename_in_steps:
             cleared = [(destination, None)] if replaced is not None else []
             returned = changes[:1] if record.exchange else []
             for change in (*cleared, (source, None), (destination, moved), *returned):
@@ -123,7 +131,11 @@ class NameChanges:
             operation.nodes = frozenset()
         if self._model.rename_allocates and replaced is not None and not record.exchange:
             operation.needs += self._files.allocation(moved)
+        free = self._model.names is NameOrder.FREE and not record.exchange
+        leaving = operation.leaving(destination[0]) if free else None
         yield operation
+        if leaving is not None:
+            yield leaving
 
     def _leaves_log_tree(self, slot: Slot, moved: int | None, replaced: int | None) -> bool:
         """Tell whether a log tree may take a name from one file without giving it to another.
@@ -134,56 +146,49 @@ class NameChanges:
         """
         if self._model.names is not NameOrder.LOG_TREE or replaced is None:
             return False
-        named = self._slots.get(slot)
-        in_log_only = named is not None and named.durable
+        named = self._given[replaced].get(slot)
+        in_log_only = named is not None and (named.durable or (slot, replaced) not in named.given)
         return len(self._links[replaced]) > 1 or (in_log_only and moved not in self._log_tree)
 
-    def _is_done_in_steps(self, record: Rename, *nodes: int | None) -> bool:
-        if self._model.names is NameOrder.LOG_TREE and record.exchange:
-            # A sync of one of the two files logs that one's name alone, if they are new.
-            return any(node in self._new and not self._new[node].durable for node in nodes if node)
-        return self._model.rename_in_steps
-
     def _change(self, path: bytes, what: str, *changes: tuple[Slot, int | None]) -> Names:
-        before = [self.names.get(slot) for slot, _ in changes]
-        after = [node for _, node in changes]
+        before = [(slot, node) for slot, _ in changes if (node := self.names.get(slot)) is not None]
+        after = [(slot, node) for slot, node in changes if node is not None]
         operation = Names(
             record=self._log.record,
             path=path,
-            changes=changes,
-            nodes=frozenset({node for node in (*before, *after) if node is not None}),
+            taken=tuple(before),
+            given=tuple(after),
+            nodes=frozenset({node for _, node in (*before, *after)}),
             what=f"{what} {shown(path)}",
             creates=what.startswith(_CREATION),
         )
         if operation.creates:
             self._new.update(dict.fromkeys(operation.nodes, operation))
-        for slot, _ in changes:
-            need(operation, self._slots.get(slot))
-            self._slots[slot] = operation
-        for (slot, _), node in zip(changes, before, strict=True):
-            if node is not None:
-                self._links[node].discard(slot)
-        for slot, node in changes:
-            if node is not None:
-                self._links[node].add(slot)
+        for slot, node in before:
+            self._links[node].discard(slot)
+        for slot, node in after:
+            self._links[node].add(slot)
         self._log.append(operation, joins=True)
-        if self._changes_log_tree(operation, before):
-            leave_order(operation)
+        if self._changes_log_tree(operation):
+            operation.after = None
         self.names.apply(operation)
+        for slot, node in after:
+            self._given[node][slot] = operation
+            passed = {left: names for left, names in self._moved[node].items() if not names.durable}
+            if not self._model.rename_in_steps:
+                operation.taken += tuple(
+                    (left, node) for left in passed if self.names.get(left) != node
+                )
+            passed.update((left, operation) for left, moved in before if moved == node)
+            self._moved[node] = passed
         return operation
 
-    def _changes_log_tree(self, operation: Names, before: list[int | None]) -> bool:
+    def _changes_log_tree(self, operation: Names) -> bool:
         """Tell whether names change that a log tree holds already.
 
         It changes with them, and the next sync of anything takes them along.
         """
-        if not self._log_tree:
-            return False
-        removes = any(
-            slot[0] in self._log_tree
-            for (slot, _), node in zip(operation.changes, before, strict=True)
-            if node is not None
-        )
+        removes = any(slot[0] in self._log_tree for slot, _ in operation.taken)
         return removes or bool(operation.nodes & self._log_tree)
 
     def enter_log_tree(self, node: int, path: bytes) -> None:
@@ -198,4 +203,5 @@ class NameChanges:
         """Note that all is durable, so that nothing later depends on it."""
         self._log_tree.clear()
         self._new.clear()
-        self._slots.clear()
+        self._given.clear()
+        self._moved.clear()

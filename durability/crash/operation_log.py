@@ -26,13 +26,6 @@ class OperationLog:
             self.head = operation
 
 
-def leave_order(operation: Operation) -> None:
-    """Let a change of names be durable without what the log has before it."""
-    operation.after = None
-    for needed in operation.needs:
-        leave_order(needed)
-
-
 def need(operation: Operation, needed: Operation | None) -> None:
     """Let an operation depend on another, unless that is durable already or there is none."""
     if needed is not None and not needed.durable and needed not in operation.needs:

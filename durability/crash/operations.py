@@ -135,27 +135,48 @@ class Shift(FileOperation):
 Slot = tuple[int, bytes]
 """A directory's number, and a name in it."""
 
+Entry = tuple[Slot, int]
+"""A name, and the number of what it stands for."""
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Names(Operation):
-    """Directory entries changed in one step: what each name now stands for, None for nothing.
+    """Directory entries changed in one step: first some are `taken` away, then others `given`.
 
-    `nodes` are those that got or lost a name; `creates` tells whether one of them was made; `what`
-    says in words what the step was.
+    An entry is not taken where its name stands for something else: what gave it may be lost.
+    `nodes` are those whose sync may include the change; `creates` tells whether one of them was
+    made; `what` says in words what the step was.
     """
 
-    changes: tuple[tuple[Slot, int | None], ...]
+    taken: tuple[Entry, ...]
+    given: tuple[Entry, ...]
     nodes: frozenset[int]
     creates: bool
     what: str
 
     def touches(self, directory: int) -> bool:
         """Tell whether an entry of a directory changed."""
-        return any(slot[0] == directory for slot, _ in self.changes)
+        return any(slot[0] == directory for slot, _ in (*self.taken, *self.given))
 
-    def moves(self, node: int, slot: Slot) -> bool:
-        """Tell whether a node got another name than the one in a slot."""
-        return any(value == node and other != slot for other, value in self.changes)
+    def leaving(self, directory: int) -> "Names | None":
+        """Take out of this what it takes from other directories; return that, if there is any.
+
+        Each directory may reach the disk by itself; but nothing takes a file's last name.
+        """
+        elsewhere = tuple(entry for entry in self.taken if entry[0][0] != directory)
+        if not elsewhere:
+            return None
+        self.taken = tuple(entry for entry in self.taken if entry[0][0] == directory)
+        return Names(
+            record=self.record,
+            path=self.path,
+            needs=[self],
+            taken=elsewhere,
+            given=(),
+            nodes=self.nodes,
+            creates=False,
+            what=f"removal of the old name after {self.what}",
+        )
 
     def __str__(self) -> str:
         return self.what

@@ -7,19 +7,13 @@ the run: what has become durable is folded into `directories` and `images`, and 
 
 from collections.abc import Iterable, Iterator
 
+from durability.crash.log_tree import LoggedNames
 from durability.crash.models import Model, NameOrder
-from durability.crash.operation_log import leave_order
-from durability.crash.operations import (
-    Data,
-    FileOperation,
-    Names,
-    Operation,
-    Shrink,
-)
-from durability.crash.splitting import SYNCHRONOUS, Splitter
+from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shrink
+from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
-from durability.crash.syncing import synced
-from durability.trace.records import AnyRecord, Sync, Write
+from durability.crash.syncing import synced, synced_node
+from durability.trace.records import AnyRecord
 
 
 class Persistence:
@@ -35,6 +29,7 @@ class Persistence:
         self.pending: list[Operation] = []
         self.version = 0
         self._splitter = Splitter(model)
+        self._has_log_tree = model.names is NameOrder.LOG_TREE
 
     @property
     def symlinks(self) -> dict[int, bytes]:
@@ -62,30 +57,36 @@ class Persistence:
                 yield
                 self._settle([operation])
         wanted = synced(self.model, record, self.pending, self._splitter)
-        if wanted:
+        node = synced_node(record, self._splitter) if self._has_log_tree else None
+        names = None if node is None else self._logged(node)
+        if wanted or names:
             yield
+            if names:
+                names.settle()
             self._settle(self._closure(wanted))
-        if self.model.names is NameOrder.LOG_TREE:
-            self._enter_log_tree(record)
+        if node is not None and node > ROOT:
+            self._enter_log_tree(node)
 
-    def _enter_log_tree(self, record: AnyRecord) -> None:
+    def _logged(self, node: int) -> LoggedNames:
+        """Return the names that a sync of a file or directory puts into the log tree."""
+        names = LoggedNames(self.pending, self.directories, self._splitter.names)
+        if node <= ROOT:
+            names.add_directory(node)
+        elif self._splitter.is_named(node):
+            names.add_file(node)
+        return names
+
+    def _enter_log_tree(self, file: int) -> None:
         """Let what a log tree may hold now be durable without what the log has before it.
 
         It takes all that is on disk of a file, though a write waits for its own bytes only, and
         with a file directories that lead to it, with some of what is new in them.
         """
-        match record:
-            case Sync(file=int(file)):
-                pass
-            case Write(file=file, flags=flags) if flags & SYNCHRONOUS:
-                pass
-            case _:
-                return
         for operation in self.pending:
-            if isinstance(operation, FileOperation) and operation.file == file:
+            if isinstance(operation, Names) or (
+                isinstance(operation, FileOperation) and operation.file == file
+            ):
                 operation.after = None
-            elif isinstance(operation, Names):
-                leave_order(operation)
 
     def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
         """Return operations with all that becomes durable with them, in order."""
@@ -96,25 +97,8 @@ class Persistence:
             if operation.durable or id(operation) in found:
                 continue
             found.add(id(operation))
-            if self.model.names is not NameOrder.LOG_TREE:
-                waiting += operation.missing()
-            elif isinstance(operation, Names):
-                waiting += self._displaced(operation)
-            else:
-                waiting += operation.needs
+            waiting += operation.needs if self._has_log_tree else operation.missing()
         return [operation for operation in self.pending if id(operation) in found]
-
-    def _displaced(self, names: Names) -> Iterator[Operation]:
-        """Yield what gave another name to a node whose durable name is taken.
-
-        A log tree holds how names are now, not how they came to be. But it does not take a name
-        from a node without keeping the node's new one.
-        """
-        for slot, _ in names.changes:
-            node = self.directories.get(slot)
-            for earlier in self._names_before(names):
-                if node is not None and earlier.moves(node, slot):
-                    yield earlier
 
     def _names_before(self, names: Names) -> Iterator[Names]:
         for operation in self.pending:
@@ -153,9 +137,15 @@ class Persistence:
 
     def _supersede_names(self, names: Names) -> None:
         """Take back what earlier changes, which are not durable, did to the same names."""
-        slots = {slot for slot, _ in names.changes}
+        given = {slot for slot, _ in names.given}
         for earlier in self._names_before(names):
-            if not earlier.durable:
-                earlier.changes = tuple(one for one in earlier.changes if one[0] not in slots)
-                if not earlier.changes:
-                    earlier.settle()
+            if earlier.durable:
+                continue
+            earlier.taken = tuple(entry for entry in earlier.taken if entry[0] not in given)
+            earlier.given = tuple(
+                entry
+                for entry in earlier.given
+                if entry[0] not in given and entry not in names.taken
+            )
+            if not earlier.taken and not earlier.given:
+                earlier.settle()

@@ -85,6 +85,10 @@ class Splitter:
         """Tell whether a node has a name."""
         return self._directories.is_named(node)
 
+    def is_replaced(self, node: int) -> bool:
+        """Tell whether a node lost its last name to another node."""
+        return self._directories.is_replaced(node)
+
     @property
     def head(self) -> list[Operation]:
         """The last operation in the log."""

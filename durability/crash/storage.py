@@ -83,12 +83,19 @@ class Directories:
 
     def apply(self, operation: Names) -> None:
         """Make one operation's change."""
-        for (directory, name), node in operation.changes:
-            entries = self._entries.setdefault(directory, {})
-            if node is None:
-                entries.pop(name, None)
-            else:
-                entries[name] = node
+        for slot, node in operation.taken:
+            self.take(slot, node)
+        for slot, node in operation.given:
+            self.give(slot, node)
+
+    def take(self, slot: Slot, node: int) -> None:
+        """Remove a name, unless it stands for something else."""
+        if self.get(slot) == node:
+            del self._entries[slot[0]][slot[1]]
+
+    def give(self, slot: Slot, node: int) -> None:
+        """Let a name stand for a node."""
+        self._entries.setdefault(slot[0], {})[slot[1]] = node
 
     def walk(self) -> Iterator[tuple[bytes, int]]:
         """Yield every path that leads from the root to a node, directories before their entries."""

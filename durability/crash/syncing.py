@@ -3,9 +3,11 @@
 ext4     fsync of a file: its content, and the log up to its last change. fdatasync of it: the same,
          but a rename or a link is no such change. fsync of a directory: the whole log.
 XFS      fsync and fdatasync of a file or a directory: content, and the log up to its last change.
-btrfs    a file: its content and names, and the creation of the directories they stand in. A
-         directory: its entries, and its own name in the same way.
+btrfs    a file: its content; what it takes of names stands in `log_tree.py`.
 POSIX    a file: its content. A directory: its entries.
+
+A sync of a file whose last name went to another file does nothing on btrfs, and POSIX promises
+nothing of it.
 
 A write with O_DSYNC or O_SYNC syncs the bytes it has written, and the size that they need.
 """
@@ -27,6 +29,19 @@ from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import AnyRecord, Sync, SyncAll, Write
 
 
+def synced_node(record: AnyRecord, splitter: Splitter) -> int | None:
+    """Return the file or directory that a record syncs, if there is one."""
+    match record:
+        case Sync(file=None):
+            return splitter.node(record.path)
+        case Sync():
+            return record.file
+        case Write() if record.flags & SYNCHRONOUS:
+            return record.file
+        case _:
+            return None
+
+
 def synced(
     model: Model, record: AnyRecord, pending: Sequence[Operation], splitter: Splitter
 ) -> list[Operation]:
@@ -35,7 +50,7 @@ def synced(
         case SyncAll():
             return list(pending)
         case Sync():
-            node = splitter.node(record.path) if record.file is None else record.file
+            node = synced_node(record, splitter)
             if node is None:
                 return []
             if node > ROOT:
@@ -55,6 +70,8 @@ def synced(
 def _file(
     model: Model, pending: Sequence[Operation], file: int, data_only: bool, splitter: Splitter
 ) -> list[Operation]:
+    if splitter.is_replaced(file) and model.names in (NameOrder.LOG_TREE, NameOrder.FREE):
+        return []
     found: list[Operation] = [
         operation
         for operation in pending
@@ -65,23 +82,21 @@ def _file(
         found += _names(
             pending, lambda names: file in names.nodes and (names.creates or not creation_only)
         )
-    elif model.names is NameOrder.LOG_TREE and splitter.is_named(file):
-        own = _names(pending, lambda names: file in names.nodes)
-        found += _with_those_above(pending, own, splitter)
     return found
 
 
 def _directory(
     model: Model, pending: Sequence[Operation], directory: int, splitter: Splitter
 ) -> list[Operation]:
-    if model.logged and not model.fdatasync_names:
+    if model.names is NameOrder.LOG_TREE:
+        return []
+    if model.names is NameOrder.LOG and not model.fdatasync_names:
         # Since Linux 5.10 ext4 commits the whole log: fs/ext4/fsync.c, ext4_fsync_journal.
         return splitter.head
-    entries = _names(pending, lambda names: names.touches(directory))
-    if not model.logged:
-        return list(entries)
-    own = _names(pending, lambda names: directory in names.nodes)
-    return _with_those_above(pending, entries + own, splitter)
+    return _names(
+        pending,
+        lambda names: names.touches(directory) or (model.logged and directory in names.nodes),
+    )
 
 
 def _concerns(operation: Operation, write: Write) -> bool:
@@ -97,27 +112,5 @@ def _concerns(operation: Operation, write: Write) -> bool:
             return True
 
 
-def _names(pending: Sequence[Operation], wanted: Callable[[Names], bool]) -> list[Names]:
+def _names(pending: Sequence[Operation], wanted: Callable[[Names], bool]) -> list[Operation]:
     return [names for names in pending if isinstance(names, Names) and wanted(names)]
-
-
-def _with_those_above(
-    pending: Sequence[Operation], found: list[Names], splitter: Splitter
-) -> list[Operation]:
-    """Add the creation of each directory that a name stands in now."""
-    everything: dict[Names, None] = dict.fromkeys(found)
-    waiting = list(found)
-    while waiting:
-        directories = {
-            slot[0]
-            for slot, node in waiting.pop().changes
-            if node is not None and splitter.names.get(slot) == node
-        }
-        above = [
-            names
-            for names in _names(pending, lambda names: names.creates)
-            if names not in everything and names.nodes & directories
-        ]
-        waiting += above
-        everything.update(dict.fromkeys(above))
-    return list(everything)

@@ -1,4 +1,4 @@
-"""A copy of the node's package with one edit in it, for a process of its own to import.
+"""A copy of one of our packages with one edit in it, for a process of its own to import.
 
 The copy stands in a folder that goes first on that process's path; everything else it imports from
 where this process has it.
@@ -16,16 +16,17 @@ from durability.errors import UsageError
 
 
 def source(path: str) -> str:
-    """Read a source file of the package, named like `raft/peer.py`."""
-    return (_package("raft") / Path(path).relative_to("raft")).read_text(encoding="utf-8")
+    """Read a source file of a package, named like `raft/peer.py`."""
+    return (_package(_name(path)).parent / path).read_text(encoding="utf-8")
 
 
 @contextmanager
 def edited_package(path: str, content: str) -> Iterator[Path]:
-    """Make a folder with a copy of `raft` in which the file `path` has this content."""
+    """Make a folder with a copy of a package in which the file `path` has this content."""
+    name = _name(path)
     with TemporaryDirectory(prefix="raft-edited-") as root:
         shutil.copytree(
-            _package("raft"), Path(root, "raft"), ignore=shutil.ignore_patterns("__pycache__")
+            _package(name), Path(root, name), ignore=shutil.ignore_patterns("__pycache__")
         )
         Path(root, path).write_text(content, encoding="utf-8")
         yield Path(root)
@@ -47,6 +48,10 @@ def environment(root: Path) -> dict[str, str]:
     """Return the environment of a process that is to import the edited package."""
     ours = _package("durability").parent
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(ours)])}
+
+
+def _name(path: str) -> str:
+    return path.partition("/")[0]
 
 
 def _package(name: str) -> Path:

@@ -101,9 +101,18 @@ class Account:
         """Tell that a call begins."""
         self._observe(Called(self._node_id, cause))
 
-    def interrupt(self) -> None:
-        """Tell what has become durable in a call that will not end."""
-        self._tell_durable()
+    def interrupt(self, node: Node, taken: Iterable[effects.Effect]) -> None:
+        """Tell what a call has come to that will not end: what it was to send is never sent.
+
+        What the node had committed counts: it may have a snapshot of it by now.
+        """
+        own_snapshot = self._tell_durable()
+        for effect in taken:
+            if isinstance(effect, effects.RoleChanged):
+                self._tell_effect(effect)
+        self._tell_commit(node)
+        if own_snapshot is not None:
+            self._observe(SnapshotSaved(self._node_id, own_snapshot))
 
     def tell(self, node: Node, taken: Iterable[effects.Effect]) -> None:
         """Tell what a call has done, which had these effects."""

@@ -75,12 +75,14 @@ class RemovePeer:
 class Crash:
     """End a node: at once, or in its disk operation after so many more.
 
-    A power cut loses what it had not synced; a kill loses nothing that it had written.
+    A kill loses nothing that it had written. A power cut loses what it had not synced, but for what
+    `survivors`, if given, draws under the persistence model of the run.
     """
 
     node: int
     power_cut: bool = False
     operations: int | None = None
+    survivors: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from durability.audit.violation import Violation
+from durability.crash.models import Model
 from durability.invariants.events import Acknowledged, Event, ReadInvoked
 from durability.simulation.action import (
     Action,
@@ -148,7 +149,8 @@ class Cluster:
             # Not where nothing rots: there a repair would hide that something was lost.
             repair_from_peers=options.rot > 0,
         )
-        member = self.members[node_id] = Member(config, self._observe)
+        model = None if options.model is None else Model.named(options.model)
+        member = self.members[node_id] = Member(config, model, self._observe)
         member.start()
 
     def _deliver(self, way: Way, *, again: bool) -> None:
@@ -162,10 +164,10 @@ class Cluster:
     def _crash_or_restart(self, action: Crash | Restart) -> None:
         member = self.members[action.node]
         match action:
-            case Crash(_, power_cut, None):
-                member.crash(power_cut=power_cut)
-            case Crash(_, power_cut, int() as operations):
-                member.crash_later(operations, power_cut=power_cut)
+            case Crash(operations=None):
+                member.crash(action)
+            case Crash():
+                member.crash_later(action)
             case Restart() if member.node is None:
                 member.start()
 

@@ -2,8 +2,8 @@
 
 The invariants judge what a node says by this. Looking after an append costs what was appended;
 looking after anything else (a new segment, a truncation, a snapshot) costs the log's length. What
-has rotted is not there: the log ends before it, and a snapshot is none. The layouts are those of
-docs/formats.md.
+has rotted is not there: the log ends before it, and a snapshot is none; nor is anything without the
+metadata. The layouts are those of docs/formats.md.
 """
 
 import struct
@@ -66,8 +66,10 @@ class DurableState:
         the files begin is left out, since another version is not looked into, and so is the
         metadata, without which there is no node.
         """
-        found = []
-        known = self._claims()
+        found: list[tuple[str, range]] = []
+        if self.metadata is None:
+            return found
+        known = self._claims(self.metadata)
         for name, content in sorted(self._disk.synced.items()):
             first_index = segment_first_index(name)
             if name == SNAPSHOT_NAME:
@@ -81,16 +83,15 @@ class DurableState:
                 found.append((name, range(PREAMBLE_BYTES, end)))
         return found
 
-    def _claims(self) -> int:
+    def _claims(self, metadata: Metadata) -> int:
         """Return the largest index that the files say is durable."""
-        assert self.metadata is not None
         claims = [self.snapshot_index]
-        if self.metadata.is_complete:
-            claims.append(self.metadata.durable_index)
+        if metadata.is_complete:
+            claims.append(metadata.durable_index)
         for name, content in self._disk.synced.items():
             first_index = segment_first_index(name)
             if first_index is not None:
-                directory_id = self.metadata.directory_id
+                directory_id = metadata.directory_id
                 segment = read_segment(content.synced, name, first_index, directory_id, None)
                 claims.append(segment.durable_index)
         return max(claims)
@@ -107,24 +108,25 @@ class DurableState:
         file = self._disk.synced.get(METADATA_NAME)
         if file is not self._metadata_file:
             self._metadata_file = file
-            self.metadata = Metadata.read(self._after_power_cut()) if file else None
+            self.metadata = self._read_metadata() if file else None
         file = self._disk.synced.get(SNAPSHOT_NAME)
         if file is not self._snapshot_file:
             self._snapshot_file = file
             self.snapshot = self._read_snapshot() if file else None
-        is_cut = self.snapshot is not before[1]
-        kept_index, appended = self._look_at_log(is_cut=is_cut)
+        is_restored = self.snapshot is not before[1]
+        is_as_before = (self.metadata is None) == (before[0] is None)
+        kept_index, appended = self._look_at_log(anew=is_restored or not is_as_before)
         self._changes.append(
             Change(
                 self.metadata if self.metadata is not before[0] else None,
-                self.snapshot if is_cut else None,
+                self.snapshot if is_restored else None,
                 last_index_before > kept_index,
                 kept_index,
                 appended,
             )
         )
 
-    def _look_at_log(self, *, is_cut: bool) -> tuple[int, list[LogEntry]]:
+    def _look_at_log(self, *, anew: bool) -> tuple[int, list[LogEntry]]:
         """Read what is new in the log: the last index that was kept, and what follows it."""
         named = [
             (first_index, content)
@@ -134,7 +136,7 @@ class DurableState:
         segments = [
             (content, content.generation) for _, content in sorted(named, key=lambda pair: pair[0])
         ]
-        if not is_cut and segments == self._segments:
+        if not anew and segments == self._segments:
             kept_index = self.entries[-1].index if self.entries else self.snapshot_index
             appended = self._read_on(segments[-1][0]) if segments else []
             self.entries += appended
@@ -151,11 +153,15 @@ class DurableState:
 
     def _read_all(self) -> list[LogEntry]:
         entries: list[LogEntry] = []
+        if self.metadata is None:
+            return entries
         for content, _ in self._segments:
             self._end = HEADER_BYTES
             read = self._read_on(content)
             if entries and read and read[0].index != entries[-1].index + 1:
-                entries = []  # before a hole is what a snapshot has superseded
+                if read[0].index > self.snapshot_index + 1:
+                    break  # the log was torn before it
+                entries = []  # the snapshot has superseded what is before the hole
             entries += read
         return [entry for entry in entries if entry.index > self.snapshot_index]
 
@@ -179,8 +185,15 @@ class DurableState:
         assert self.metadata is not None
         return checksum_seed(self.metadata.directory_id)
 
+    def _read_metadata(self) -> Metadata | None:
+        try:
+            return Metadata.read(self._after_power_cut())
+        except CorruptionError:
+            return None
+
     def _read_snapshot(self) -> Snapshot | None:
-        assert self.metadata is not None
+        if self.metadata is None:
+            return None
         try:
             return Snapshot.read(self._after_power_cut(), self.metadata.directory_id)
         except CorruptionError:

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from durability.audit.violation import Violation
+from durability.crash.models import Model
 from durability.invariants.events import Cause
 from durability.simulation.account import Account, Observe
+from durability.simulation.action import Crash
 from durability.simulation.disk import Disk, Interrupted, SimulatedFilesystem
 from durability.simulation.witness import Witness
 from raft import effects
@@ -20,13 +22,13 @@ class Member:
     `node` is None while it is down. `failures` are exceptions that no node may raise.
     """
 
-    def __init__(self, config: Config, observe: Observe) -> None:
+    def __init__(self, config: Config, model: Model | None, observe: Observe) -> None:
         self.config = config
-        self.disk = Disk()
+        self.disk = Disk(model)
         self.node: Node | None = None
         self.failures: list[Violation] = []
         self._account = Account(config.node_id, self.disk, observe)
-        self._is_power_cut = False
+        self._ordered = Crash(config.node_id)
         self._has_lost = False
 
     def start(self) -> None:
@@ -35,7 +37,7 @@ class Member:
         try:
             node = Node(self.config, witness, SimulatedFilesystem(self.disk))
         except Interrupted:
-            self.crash(power_cut=self._is_power_cut)
+            self.crash(self._ordered)
             return
         except Exception as error:  # noqa: BLE001 whatever it is, it is the finding
             self._fail("a node opens what it left behind", error)
@@ -44,14 +46,14 @@ class Member:
         self._account.start(node, witness, lost=self._has_lost)
         self._has_lost = False
 
-    def crash(self, *, power_cut: bool) -> None:
-        """End the process; what the disk keeps is the kind of crash's to say."""
-        if power_cut:
-            self.disk.cut_power()
+    def crash(self, crash: Crash) -> None:
+        """End the process now; what the disk keeps is the kind of crash's to say."""
+        if crash.power_cut:
+            self.disk.cut_power(crash.survivors)
         else:
             self.disk.kill()
         self.node = None
-        self._account.stop(is_power_cut=power_cut)
+        self._account.stop(is_power_cut=crash.power_cut)
 
     def rot(self, bit: int) -> None:
         """Flip a bit of what was known to be durable, if it is down and there is something."""
@@ -67,10 +69,10 @@ class Member:
                 return
             bit -= 8 * len(place)
 
-    def crash_later(self, operations: int, *, power_cut: bool) -> None:
+    def crash_later(self, crash: Crash) -> None:
         """End the process inside its disk operation after so many more."""
-        self._is_power_cut = power_cut
-        self.disk.interrupt_after(operations)
+        self._ordered = crash
+        self.disk.interrupt_after(crash.operations)
 
     def tick(self) -> list[effects.Effect]:
         """Let a tick pass."""
@@ -96,12 +98,12 @@ class Member:
         except ProposalError:
             pass
         except Interrupted:
-            self._account.interrupt()
-            self.crash(power_cut=self._is_power_cut)
+            self._account.interrupt(node, node.take_effects())
+            self.crash(self._ordered)
             return []
         except Exception as error:  # noqa: BLE001 whatever it is, it is the finding
             self._fail("no input makes a node raise", error)
-            self.crash(power_cut=False)
+            self.crash(Crash(self.config.node_id))
             return []
         taken = node.take_effects()
         self._account.tell(node, taken)

@@ -10,6 +10,10 @@ import random
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from durability.crash.models import DEFAULT_MODELS
+
+_MODELS = (None, *DEFAULT_MODELS, "posix-default")
+
 Faults = Literal["swarm", "gentle", "none"]
 
 
@@ -21,6 +25,7 @@ class Options:
     `partition_ticks_max`, a message's way from 1 to `delay_ticks_max`, or `slow_delay_ticks_max`
     with the probability of `slow`. While a node is down its disk rots with the probability of
     `rot`, if the others can spare it. A node misses a tick with that of `pause`: its clock is slow.
+    `model` names what a power cut may keep of what was not synced; None: it keeps nothing.
     """
 
     nodes: int = 3
@@ -40,6 +45,7 @@ class Options:
     slow_delay_ticks_max: int = 1
     crash_rate: float = 0.0
     power_cut: float = 0.0
+    model: str | None = None
     interrupted_write: float = 0.0
     downtime_ticks_max: int = 1
     partition_rate: float = 0.0
@@ -96,6 +102,7 @@ def draw_options(seed: int, faults: Faults, nodes: int = 3) -> Options:
         slow_delay_ticks_max=3 * timeout_ticks,
         crash_rate=sometimes(0.1, 1.0) / (4 * timeout_ticks),
         power_cut=draw.choice((0.0, 0.5, 1.0)),
+        model=random.Random(f"model/{seed}").choice(_MODELS),
         interrupted_write=draw.choice((0.0, 0.5, 1.0)),
         downtime_ticks_max=draw.randint(1, 3 * timeout_ticks),
         partition_rate=sometimes(0.1, 1.0) / (4 * timeout_ticks),

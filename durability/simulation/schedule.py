@@ -27,7 +27,7 @@ from durability.simulation.workload import Workload
 
 _SETTLE_TIMEOUTS = 12
 _SETTLE_TICKS_MIN = 150  # a snapshot takes a tick or two a chunk, however short the timeouts are
-_OPERATIONS_MAX = 12
+_OPERATIONS_MAX = (4, 16, 64)  # the last is more than a snapshot takes with what follows it
 
 
 class Schedule:
@@ -40,6 +40,7 @@ class Schedule:
         self._network = Network(options, seed)
         self._workload = Workload(options, seed)
         self._faults = random.Random(f"faults/{seed}")
+        self._survivors = random.Random(f"survivors/{seed}")
         self._decay = random.Random(f"decay/{seed}")
         self._clocks = random.Random(f"clocks/{seed}")
         self._restart_ticks: dict[int, int] = {}
@@ -123,12 +124,15 @@ class Schedule:
         options, draw = self._options, self._faults.random
         self._draw_partition()
         for node_id in self._cluster.running():
-            if draw() < options.crash_rate:
+            # Who is to die soon is not told again: it would never get far.
+            is_doomed = self._cluster.members[node_id].disk.is_doomed
+            if draw() < options.crash_rate and not is_doomed:
                 power_cut = draw() < options.power_cut
                 operations = None
                 if draw() < options.interrupted_write:
-                    operations = self._faults.randrange(_OPERATIONS_MAX)
-                yield Crash(node_id, power_cut, operations)
+                    operations = self._faults.randrange(self._faults.choice(_OPERATIONS_MAX))
+                survivors = self._survivors.getrandbits(32) if options.model else None
+                yield Crash(node_id, power_cut, operations, survivors)
             if draw() < options.snapshot_rate:
                 yield TakeSnapshot(node_id)
         leader = self._cluster.leader()

@@ -31,12 +31,18 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "raft.examples.fields": ("commands",),
     "raft.examples.kv": ("commands",),
     "raft.examples.queue": ("commands",),
+    "durability.history.reading": ("history_file",),
+    "durability.history.json_lines": ("history_file",),
+    "durability.history.jepsen": ("history_file",),
+    "durability.history.edn": ("history_file",),
+    "durability.history.event": ("history_file",),
+    "durability.history.well_formed": ("history_file",),
 }
 """The modules that read bytes, and the targets whose inputs get there."""
 
 _NO_DECODERS: Final = (
     "encode", "write", "_split", "segment_name", "SnapshotWriter", "snapshot", "apply", "__str__",
-    "_settle",
+    "_settle", "load",
 )  # fmt: skip
 """Functions and classes that read none of an input: what their names begin with."""
 

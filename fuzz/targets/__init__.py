@@ -41,6 +41,17 @@ TARGETS: Final = {
     "append_batch": Instrumentation(("raft.follower", "raft.log_entry"), 40),
     "node_steps": Instrumentation(("raft.member", "raft.follower", "raft.leader"), 250),
     "toml_target": Instrumentation(("durability.targets.program",), 50),
+    "history_file": Instrumentation(
+        (
+            "durability.history.reading",
+            "durability.history.json_lines",
+            "durability.history.jepsen",
+            "durability.history.edn",
+            "durability.history.event",
+            "durability.history.well_formed",
+        ),
+        60,
+    ),
     "trace_file": Instrumentation(("durability.trace.trace", "durability.trace.tree"), 65),
 }
 

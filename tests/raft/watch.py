@@ -35,26 +35,26 @@ class Watch:
         )
         self.is_over = False
         self.index_of: dict[bytes, int] = {}
-        self._accounts: dict[int, tuple[Disk, Account]] = {}
+        self._running: dict[int, tuple[Disk, Account, Node]] = {}
         self._sent: set[tuple[int, Message]] = set()
         self._reads: list[object] = []
 
     def open(self, config: Config, journal: Journal, disk: Disk, filesystem: Filesystem) -> Node:
         """Start a process on a disk, which has lost something if it is not the one from before."""
         node_id = config.node_id
-        before, account = self._accounts.get(node_id, (None, None))
+        before, account, _ = self._running.get(node_id, (None, None, None))
         if account is None or before is not disk:
             account = Account(node_id, disk, self.observer.observe)
         node = WatchedNode(self, account, config, journal, filesystem)
-        self._accounts[node_id] = (disk, account)
+        self._running[node_id] = (disk, account, node)
         lost = before is not None and before is not disk
         account.start(node, WitnessedJournal(self, journal), lost=lost)
         return node
 
     def stop(self, node_id: int, *, is_power_cut: bool) -> None:
         """Note that a process has ended."""
-        _, account = self._accounts[node_id]
-        account.interrupt()
+        _, account, node = self._running[node_id]
+        account.interrupt(node, Node.take_effects(node))  # which are told here and not once more
         account.stop(is_power_cut=is_power_cut)
 
     def call(self, node_id: int, account: Account, cause: Cause) -> None:

@@ -37,10 +37,12 @@ def _appended_in_place() -> Script:
     return script.sync_bystander()
 
 
-def _replaced() -> Script:
+def _replaced(*, begun: bool = False) -> Script:
     script = Script()
     script.create(b"meta", b"A" * 100)
-    script.sync_all().create(b"new", b"B" * 100)
+    file = script.sync_all().create(b"new", b"B" * 100)
+    if begun:
+        script.write_back(file, 0, _PAGE, waits=False)
     return script.rename(b"new", b"meta").sync_directory()
 
 
@@ -84,6 +86,27 @@ def _bystander_after(change: Callable[[Script], Script]) -> Script:
     script = Script()
     script.create(b"old", b"A" * 100)
     return change(script.sync_all()).sync_bystander()
+
+
+def _moved_elsewhere() -> Script:
+    script = Script().make_directory(b"d")
+    script.create(b"old", b"A" * 100)
+    return script.sync_all().rename(b"old", b"d/new").sync_directory(b"d")
+
+
+def _moved_through_a_name() -> Script:
+    script = Script()
+    script.create(b"old", b"A" * 100)
+    file = script.sync_all().unlink(b"old").create(b"new", b"B" * 100)
+    return script.rename(b"new", b"old").rename(b"old", b"other").sync(file)
+
+
+def _replaced_and_synced() -> Script:
+    script = Script()
+    replaced = script.create(b"meta", b"A" * 100)
+    script.create(b"new", b"B" * 100)
+    script.sync_all().rename(b"new", b"meta")
+    return script.append(replaced, b"C" * 100).sync(replaced)
 
 
 def _overwritten() -> Script:
@@ -141,7 +164,7 @@ AXIOMS: Final = (
     Axiom(
         "replaced by an unsynced file, then the directory synced: zeros at full length",
         (_LOGGED - {"ext4-dioread_lock"}) | _POSIX,
-        _replaced,
+        lambda: _replaced(begun=True),
         _shown(b"meta", bytes(100)),
     ),
     Axiom(
@@ -197,6 +220,24 @@ AXIOMS: Final = (
         _BTRFS | _POSIX | {"lost-unsynced-names"},
         lambda: _bystander_after(lambda script: script.unlink(b"old")),
         _shown(b"old", b"A" * 100),
+    ),
+    Axiom(
+        "moved to another directory, that synced: it stands in both",
+        _BTRFS | _POSIX | {"lost-unsynced-names"},
+        _moved_elsewhere,
+        lambda found: found.files.get(b"old") == found.files.get(b"d/new") == b"A" * 100,
+    ),
+    Axiom(
+        "removed, another file moved through its name and synced: the removed one is back",
+        _BTRFS | _POSIX,
+        _moved_through_a_name,
+        lambda found: b"other" in found.files and found.files.get(b"old") == b"A" * 100,
+    ),
+    Axiom(
+        "replaced, then the replaced file synced: it is back as it was before",
+        _BTRFS | _POSIX | {"lost-unsynced-names"},
+        _replaced_and_synced,
+        _shown(b"meta", b"A" * 100),
     ),
     Axiom(
         "two pages overwritten, unsynced: the second is new, the first is old",

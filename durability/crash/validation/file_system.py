@@ -54,22 +54,25 @@ def unavailable(kind: Kind) -> str | None:
 class LoopFileSystem:
     """A mounted file system; a context manager. `root` is a directory in it, empty at first."""
 
-    def __init__(self, kind: Kind, options: str, directory: str) -> None:
-        """Prepare to work below an existing directory, over which a tmpfs is mounted."""
+    def __init__(self, kind: Kind, options: str, directory: str, room_bytes: int = 0) -> None:
+        """Prepare to work below an existing directory, over which a tmpfs is mounted.
+
+        There will be so much more room than on the smallest file system of this kind.
+        """
         self._mounted = os.path.join(directory, "mounted")
         self.root = os.path.join(self._mounted, "root")
         self._kind = kind
         self._options = f"loop,{options}" if options else "loop"
         self._directory = directory
+        self._image_bytes = _MAKING[kind].image_bytes + room_bytes
         self._image = os.path.join(directory, "image")
 
     def __enter__(self) -> Self:
         _run("mount", "-t", "tmpfs", "tmpfs", self._directory)
         os.mkdir(self._mounted)
-        making = _MAKING[self._kind]
         with open(self._image, "xb") as image:
-            image.truncate(making.image_bytes)
-        _run(*making.command, self._image)
+            image.truncate(self._image_bytes)
+        _run(*_MAKING[self._kind].command, self._image)
         self._mount()
         self._begin()
         return self
@@ -96,6 +99,11 @@ class LoopFileSystem:
         _run("umount", self._mounted)
         if self.is_copied:
             os.replace(f"{self._image}.cut", self._image)
+        self._mount()
+
+    def remount(self) -> None:
+        """Unmount, which loses nothing, and mount again; files are closed by now."""
+        _run("umount", self._mounted)
         self._mount()
 
     def clear(self) -> None:

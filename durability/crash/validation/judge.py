@@ -30,7 +30,7 @@ FILE_SYSTEMS: Final[dict[str, tuple[Kind, str]]] = {
     "ext4-ordered": ("ext4", ""),
     "ext4-dioread_lock": ("ext4", "dioread_lock"),
     "ext4-noauto-da-alloc": ("ext4", "noauto_da_alloc"),
-    "ext4-writeback": ("ext4", "data=writeback"),
+    "ext4-writeback": ("ext4", "data=writeback,noauto_da_alloc"),
     "ext4-datajournal": ("ext4", "data=journal"),
     "xfs": ("xfs", ""),
     "btrfs": ("btrfs", ""),

@@ -71,7 +71,7 @@ class Performance:
         """Perform one step. Raises OSError."""
         match record:
             case WriteBack():
-                self._write_back(record.file, record.offset, record.length, wait=True)
+                self._write_back(record.file, record.offset, record.length, wait=record.waits)
             case Commit():
                 self._file_system.commit()
             case Open():
@@ -90,6 +90,10 @@ class Performance:
                 self._at(b"", kernel.sync_file_system)
             case _:
                 self._change_names(record)
+
+    def close(self, file: int) -> None:
+        """Close a file that was opened, which some file systems begin to write back then."""
+        os.close(self._descriptors.pop(file))
 
     def _path(self, path: bytes) -> bytes:
         return os.path.join(self._root, path)

@@ -25,11 +25,15 @@ _THREAD: Final = 1
 
 
 class WriteBack(msgspec.Struct, frozen=True):
-    """The kernel writes pages of a file to their blocks, which it may do at any time."""
+    """The kernel writes pages of a file to their blocks, which it may do at any time.
+
+    Unless it `waits`, it has only begun to when the next step comes.
+    """
 
     file: int
     offset: int
     length: int
+    waits: bool = True
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -113,9 +117,9 @@ class Script:
         """Create and sync a file that has nothing to do with the others."""
         return self.sync(self.create(b"bystander", b"x"))
 
-    def write_back(self, file: int, offset: int, length: int) -> Self:
+    def write_back(self, file: int, offset: int, length: int, *, waits: bool = True) -> Self:
         """Let the kernel write pages of its own accord."""
-        return self.add(WriteBack(file, offset, length))
+        return self.add(WriteBack(file, offset, length, waits))
 
     def acknowledge(self, line: bytes = b"done\n") -> Self:
         """Promise something."""

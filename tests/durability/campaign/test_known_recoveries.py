@@ -145,7 +145,7 @@ def both_ways(target: str, root: str = ROOT) -> list[dict[str, Any]]:
     """Explore with pruning and without, with the node below a root; return what each came to."""
     script = "tests.durability.campaign.with_and_without_pruning"
     done = subprocess.run(
-        [sys.executable, "-m", script, target, "ext4-ordered,posix-default", "80"],
+        [sys.executable, "-m", script, target, "ext4-ordered,posix-default", "150"],
         cwd=root,  # what is imported first
         env=environment(Path(root)),
         capture_output=True,

@@ -31,6 +31,7 @@ LOGGED = (
 )
 IN_ORDER = ("prefix", "ext4-datajournal")
 LOSES_ALL = ("lost-unsynced", "lost-unsynced-names")
+FREE = ("lost-unsynced-names", "posix-default")
 STALE = ("ext4-writeback", "posix-default")
 MODELS = (*LOGGED, "prefix", *LOSES_ALL, "posix-default")
 
@@ -45,7 +46,9 @@ class Op:
     offset: int = 0
     data: bytes = b""
     size: int = 0
-    names: tuple[tuple[bytes, int | None], ...] = ()
+    gone: bytes = b""
+    given: bytes = b""
+    node: int = 0
     nodes: frozenset[int] = frozenset()
     creates: bool = False
     orders: bool = False
@@ -67,6 +70,7 @@ class BruteForce:
         self.names: dict[bytes, int] = {}
         self.sizes: dict[int, int] = {}
         self.blocks: dict[tuple[int, int], set[Op]] = {}
+        self.replaced: set[int] = set()
         self.states: set[State] = set()
         self.printed = 0
 
@@ -99,11 +103,12 @@ class BruteForce:
             if op not in kept:
                 continue
             block = blocks.setdefault(op.file, bytearray())
-            if op.kind == "names":
-                for name, node in op.names:
-                    names.pop(name, None)
-                    if node is not None:
-                        names[name] = node
+            if op.kind == "names" and op.given:
+                # A file has one name here: wherever it stood, it stands there now.
+                names = {name: node for name, node in names.items() if node != op.node}
+                names[op.given] = op.node
+            elif op.kind == "names" and names.get(op.gone) == op.node:
+                del names[op.gone]
             elif op.kind == "data":
                 block.extend(bytes(max(0, op.offset - len(block))))
                 block[op.offset : op.offset + len(op.data)] = op.data
@@ -124,7 +129,7 @@ class BruteForce:
     def follow(self, record: AnyRecord) -> None:
         match record:
             case Open():
-                self.change(((record.path, record.file),), {record.file}, creates=True)
+                self.change(record.file, given=record.path, creates=True)
             case Write():
                 self.write(record.file, record.offset, record.data)
             case Truncate():
@@ -132,7 +137,7 @@ class BruteForce:
             case Rename():
                 self.rename(record)
             case Unlink():
-                self.change(((record.path, None),), {self.names[record.path]})
+                self.change(self.names[record.path], gone=record.path)
             case Output():
                 self.printed += len(record.data)
             case SyncAll():
@@ -244,21 +249,21 @@ class BruteForce:
         self.sizes[file] = size
 
     def change(
-        self, names: tuple[tuple[bytes, int | None], ...], nodes: set[int], *, creates: bool = False
+        self, node: int, gone: bytes = b"", given: bytes = b"", *, creates: bool = False
     ) -> Op:
-        touched = {name for name, _ in names}
-        op = Op("names", names=names, nodes=frozenset(nodes), creates=creates)
-        op.needs |= {other for other in self.ops if touched & {name for name, _ in other.names}}
-        for name, node in names:
-            self.names.pop(name, None)
-            if node is not None:
-                self.names[name] = node
+        replaced = {self.names[given]} if given in self.names else set()
+        op = Op("names", gone=gone, given=given, node=node, creates=creates)
+        op.nodes = frozenset({node, *replaced})
+        self.names.pop(gone, None)
+        if given:
+            self.names[given] = node
         return self.add(op, waits=True, orders=True)
 
     def rename(self, record: Rename) -> None:
         moved, replaced = self.names[record.source], self.names.get(record.destination)
-        nodes = {moved} if replaced is None else {moved, replaced}
-        op = self.change(((record.source, None), (record.destination, moved)), nodes)
+        op = self.change(moved, record.source, record.destination)
+        if replaced is not None:
+            self.replaced.add(replaced)
         allocates = ("ext4-datajournal", "ext4-dioread_lock", "ext4-ordered")
         if replaced is not None and self.model in allocates:
             op.needs |= self.growths(moved)
@@ -278,6 +283,8 @@ class BruteForce:
                 self.make_durable({op for op in self.ops if op.orders})
             else:
                 self.make_durable({op for op in self.ops if op.kind == "names"})
+            return
+        if record.file in self.replaced and self.model in FREE:
             return
         wanted = self.of(record.file, "data", "grow", "cut")
         if self.model in LOGGED:

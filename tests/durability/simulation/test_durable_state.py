@@ -3,12 +3,13 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durability.simulation.disk import Disk, SimulatedFilesystem
+from durability.simulation.disk import Content, Disk, SimulatedFilesystem
 from durability.simulation.durable_state import DurableState
 from durability.simulation.witness import Witness
 from raft.config import Config
 from raft.filesystem import File
 from raft.log_entry import LogEntry
+from raft.metadata import METADATA_NAME
 from raft.node import Node
 from raft.peer import Peer, PeerRole
 from raft.sessions import encode_open
@@ -94,6 +95,36 @@ def test_what_is_written_and_not_synced_is_not_durable() -> None:
     forget_syncs(storage)
     storage.append([LogEntry(1, 2)])
     assert state.entries == [LogEntry(1, 1)]
+
+
+def test_a_log_ends_where_it_was_torn_though_a_later_segment_is_there() -> None:
+    disk = Disk()
+    state = DurableState(disk)
+    storage = Storage(SimulatedFilesystem(disk), CONFIG)
+    storage.save_term(1, None)
+    storage.append([LogEntry(1, index, data=b"data") for index in range(1, 4)])
+    storage.append([LogEntry(1, 4)])
+    first, last = sorted(name for name in disk.synced if name.endswith(".segment"))
+    torn = disk.synced[first]
+    torn.synced = torn.synced[:-1]
+    torn.generation += 1
+    state.look()
+    assert [entry.index for entry in state.entries] == [1, 2]
+    disk.synced = {name: file for name, file in disk.synced.items() if name != last}
+    state.look()
+    assert [entry.index for entry in state.entries] == [1, 2]
+
+
+def test_without_the_metadata_nothing_is_there() -> None:
+    disk = Disk()
+    state = DurableState(disk)
+    storage = Storage(SimulatedFilesystem(disk), CONFIG)
+    storage.save_term(1, None)
+    storage.append([LogEntry(1, 1)])
+    disk.synced = disk.synced | {METADATA_NAME: Content(bytearray(69), bytes(69))}
+    state.look()
+    assert (state.metadata, state.snapshot, state.entries) == (None, None, [])
+    assert state.known_durable() == []
 
 
 def forget_syncs(storage: Storage) -> None:

@@ -15,6 +15,7 @@ from raft.follower import Follower
 from raft.leader import Leader
 from raft.member import Member
 from raft.message import Message
+from raft.snapshot import SnapshotWriter
 from raft.storage import Storage
 
 SEEDS = 20
@@ -147,6 +148,38 @@ def test_a_planted_defect_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -
             assert result.violations[0].kind in kinds, report(result)
             return
     pytest.fail("not found in 60 seeds")
+
+
+def test_a_cut_that_keeps_a_part_finds_what_one_that_keeps_nothing_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A snapshot's name is not synced before the log is compacted, whose removals are."""
+    commit = SnapshotWriter.commit
+
+    def commit_without_a_name(self: SnapshotWriter) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(self._filesystem, "sync", lambda: None)
+            commit(self)
+
+    monkeypatch.setattr(SnapshotWriter, "commit", commit_without_a_name)
+    options = Options(
+        nodes=1,
+        snapshot_threshold_entries=4,
+        trailing_entries=0,
+        max_segment_bytes=128,
+        crash_rate=0.05,
+        power_cut=1.0,
+        interrupted_write=1.0,
+        proposal_rate=0.6,
+    )
+
+    def broken(model: str | None) -> list[int]:
+        runs = (run(replace(options, model=model), seed, 1500, settle=False) for seed in range(15))
+        return [result.seed for result in runs if result.violations]
+
+    assert broken("posix-default")
+    assert not broken(None)
+    assert not broken("ext4-ordered")  # whose log keeps the order
 
 
 def test_an_exception_in_a_node_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,16 @@ class ClusterMachine(RuleBasedStateMachine):
     def remove(self, node: int, other: int) -> None:
         self.judged.perform(RemovePeer(node, other))
 
-    @rule(node=NODES, power_cut=st.booleans(), operations=st.none() | st.integers(0, 8))
-    def crash(self, node: int, power_cut: bool, operations: int | None) -> None:
-        self.judged.perform(Crash(node, power_cut, operations))
+    @rule(
+        node=NODES,
+        power_cut=st.booleans(),
+        operations=st.none() | st.integers(0, 8),
+        survivors=st.none() | st.integers(0, 100),
+    )
+    def crash(
+        self, node: int, power_cut: bool, operations: int | None, survivors: int | None
+    ) -> None:
+        self.judged.perform(Crash(node, power_cut, operations, survivors))
 
     @rule(node=NODES)
     def restart(self, node: int) -> None:

@@ -1,0 +1,192 @@
+"""Findings shown on real file systems; only what a power cut breaks is confirmed.
+
+Needs root, loop devices and the file systems' tools, as `tests/durability/crash/test_kernels.py`.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durability.campaign.cycle import Plan
+from durability.confirmation import confirmation
+from durability.crash.models import DEFAULT_MODELS
+from durability.power_loss import LossScope, power_loss
+from durability.report.crash_state import LossViolation
+from durability.report.result import Result
+from durability.targets import functions
+from durability.trace.processes import descendants
+from tests.durability.commands import ROOT, durability, environment
+from tests.stores import log_store, replacing_store
+
+KERNEL = f"kernel {'.'.join(os.uname().release.split('.')[:2])}"
+VIOLATION = 1
+
+
+@pytest.fixture
+def mounts() -> None:
+    reason = confirmation.impossible(DEFAULT_MODELS)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+def confirmed(
+    workload: Callable[..., object],
+    recover: Callable[..., object],
+    tmp_path: Path,
+    *models: str,
+    states: int = 100,
+) -> Result:
+    plan = Plan(
+        target_name="",
+        seed=1,
+        mechanism="seccomp",
+        tear="none",
+        directory=str(tmp_path),
+        findings=str(tmp_path / "findings"),
+    )
+    scope = LossScope(models=models or DEFAULT_MODELS, states=states, confirm=True)
+    return power_loss(functions.target(workload, recover), plan, scope, lambda _: None)
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("workload", "recover"),
+    [
+        (log_store.unsynced, log_store.recover),
+        (replacing_store.unsynced_content, replacing_store.recover),
+        (replacing_store.unsynced_name, replacing_store.recover),
+    ],
+)
+def test_what_is_known_to_be_lost_is_lost_on_all_three(
+    workload: Callable[..., object], recover: Callable[..., object], tmp_path: Path
+) -> None:
+    result = confirmed(workload, recover, tmp_path)
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert found.confirmed is not None, result.notes
+    assert {"ext4", "xfs", "btrfs"} <= set(found.confirmed.split(", "))
+    assert found.confirmed.endswith(KERNEL)
+    assert f"confirmed: {found.confirmed}" in found.message
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize("model", DEFAULT_MODELS)
+def test_a_store_that_syncs_has_nothing_to_confirm(model: str, tmp_path: Path) -> None:
+    result = confirmed(replacing_store.good, replacing_store.recover, tmp_path, model)
+    assert (result.verdict, result.notes) == ("held", [])
+
+
+@pytest.mark.usefixtures("mounts")
+def test_what_only_posix_permits_no_file_system_shows(tmp_path: Path) -> None:
+    result = confirmed(
+        log_store.unsynced_names, log_store.recover, tmp_path, "xfs", "posix-default"
+    )
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert found.confirmed is None
+    assert result.notes == [
+        "audit cannot be confirmed: no file system shows it, only posix-default does"
+    ]
+
+
+@pytest.mark.usefixtures("mounts")
+def test_what_a_kill_shows_needs_no_file_system(tmp_path: Path) -> None:
+    result = confirmed(log_store.early, log_store.recover, tmp_path, "xfs")
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert (found.strongest_model, found.confirmed) == ("prefix", None)
+    assert result.notes == ["audit needs no power cut to be confirmed: a kill shows it"]
+
+
+@pytest.mark.usefixtures("mounts")
+def test_what_breaks_on_the_file_system_without_a_cut_is_not_confirmed(tmp_path: Path) -> None:
+    """A recovery that does not work there at all: the known-bad control of the confirmation."""
+
+    def recover(directory: str, acked: list[Any]) -> None:
+        assert "file-system" not in directory, "it works on a RAM disk only"
+        log_store.recover(directory, acked)
+
+    result = confirmed(log_store.unsynced, recover, tmp_path, "xfs")
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert found.confirmed is None
+    assert f"audit is not confirmed on xfs, {KERNEL}: it is shown there without any cut too" in (
+        result.notes
+    )
+
+
+@pytest.mark.usefixtures("mounts")
+def test_what_no_cut_shows_is_said_with_what_they_left(tmp_path: Path) -> None:
+    """A recovery that is wrong in the exploration only: what is on the file system is accepted."""
+
+    def recover(directory: str, acked: list[Any]) -> None:
+        if "file-system" not in directory:
+            log_store.recover(directory, acked)
+
+    result = confirmed(log_store.unsynced, recover, tmp_path, "xfs")
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert found.confirmed is None
+    cuts = confirmation.CUTS_MAX
+    assert (
+        f"audit is not confirmed on xfs, {KERNEL}: of {cuts} cuts {cuts} left what was promised;"
+        " none of them showed it"
+    ) in result.notes
+
+
+def test_where_nothing_can_be_mounted_that_is_said_and_findings_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirmation, "unavailable", lambda _: "loop mounts need root")
+    result = confirmed(log_store.unsynced, log_store.recover, tmp_path, "xfs")
+    assert result.verdict == "violation"
+    assert result.reasons == ["nothing can be confirmed here: loop mounts need root"]
+    assert (tmp_path / "findings").exists()
+    result = confirmed(log_store.good, log_store.recover, tmp_path, "xfs")
+    assert result.verdict == "inconclusive"
+
+
+@pytest.mark.usefixtures("mounts")
+def test_the_command_says_where(tmp_path: Path) -> None:
+    store = f"{ROOT}/tests/stores/log_store.py:unsynced:recover"
+    done = durability("powerloss", store, "--confirm", "--model", "ext4-ordered", cwd=str(tmp_path))
+    assert done.status == VIOLATION, done.stdout
+    (found,) = done.document["violations"]
+    assert "ext4" in found["confirmed"].split(", ")
+
+
+@pytest.mark.usefixtures("mounts")
+def test_nothing_stays_mounted_where_the_command_is_killed(tmp_path: Path) -> None:
+    store = f"{ROOT}/tests/stores/log_store.py:unsynced:recover"
+    command = [sys.executable, "-m", "durability", "powerloss", store, "--confirm"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
+    ) as running:
+        while not (mounted := [n for n in descendants(running.pid) if _mounted(n)]):
+            assert running.poll() is None
+        worker, places = mounted[0], _mounted(mounted[0])
+        end = os.pidfd_open(worker)
+        running.send_signal(signal.SIGKILL)  # the command alone, not what it has forked
+    assert select.select([end], [], [], 60)[0] == [end], "a worker goes on by itself"
+    os.close(end)
+    deadline = time.monotonic() + 60
+    while any(_mounted(int(name)) & places for name in os.listdir("/proc") if name.isdigit()):
+        assert time.monotonic() < deadline, f"{places} is mounted still"
+
+
+def _mounted(process: int) -> set[str]:
+    """Return where a process sees loop devices mounted by a confirmation."""
+    try:
+        lines = Path(f"/proc/{process}/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()  # it has ended meanwhile
+    places = {line.split()[4] for line in lines if " /dev/loop" in line}
+    return {place for place in places if "/file-system/" in place}
