@@ -3,9 +3,11 @@
 import math
 import os
 import secrets
+from functools import partial
 from typing import Any
 
 import click
+from rich.console import Console
 
 from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored
@@ -19,6 +21,7 @@ from durability.mutants.planted import PLANTED
 from durability.power_loss import STATES, LossScope, power_loss
 from durability.report.command import reporting
 from durability.report.finding import FINDINGS
+from durability.report.progress import CampaignProgress
 from durability.report.result import Result
 from durability.second_crash import CRASHES, Crashes, second_crash
 from durability.targets import catalogue
@@ -127,10 +130,21 @@ def powerloss(
         budget_s=common["budget"],
     )
     found = catalogue.find(target)
-    if in_recovery or after_kill:
-        crashes = Crashes("kill" if after_kill else "cut", count or CRASHES, count is not None)
-        return second_crash(found, plan, scope, crashes, _ignore)
-    return power_loss(found, plan, scope, _ignore)
+    with CampaignProgress("states", None, Console(stderr=True)) as progress:
+        advance = partial(_advance, progress)
+        if in_recovery or after_kill:
+            crashes = Crashes("kill" if after_kill else "cut", count or CRASHES, count is not None)
+            return second_crash(found, plan, scope, crashes, advance)
+        return power_loss(found, plan, scope, advance)
+
+
+def _advance(progress: CampaignProgress, explored: Explored) -> None:
+    progress(
+        explored.states,
+        promised=explored.promised,
+        pruned=explored.pruned,
+        violating=len(explored.broken),
+    )
 
 
 @click.command("lint")
@@ -170,7 +184,3 @@ def mutants_command(ids: tuple[str, ...], **common: Any) -> Result:
     budget_s = math.inf if common["budget"] is None else common["budget"]
     defects = [known[name] for name in ids or known]
     return hunt_all(defects, common["seed"] or 0, jobs, budget_s, explicit=bool(ids))
-
-
-def _ignore(_: Explored) -> None:
-    """Nobody watches."""

@@ -128,13 +128,17 @@ class _Exploration:
                     self._followed[name] += 1
                     progress(item.explored)
                     self._exploring_s = time.monotonic() - began
-                if until is not None and time.monotonic() >= until and self._crashes.explicit:
-                    of = f"{self._followed[name]} of {self._crashes.count}"
-                    self.tally.reasons.append(f"time was up after {of} first crashes under {name}")
+                if until is not None and time.monotonic() >= until:
+                    self._note_time(name)
 
     def _until(self, share: float) -> float | None:
         budget_s = self._scope.budget_s
         return None if budget_s is None else self._began + budget_s * share
+
+    def _note_time(self, name: str) -> None:
+        if self._scope.exhaustive or self._scope.explicit or self._crashes.explicit:
+            of = f"{self._followed[name]} of {self._crashes.count}"
+            self.tally.reasons.append(f"time was up after {of} first crashes under {name}")
 
     def _first(self, name: str) -> Iterator[bytes]:
         for crash in self._of_kind(name):

@@ -9,6 +9,7 @@ import pytest
 
 from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored
+from durability.cli import main
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import Model
 from durability.errors import InconclusiveError
@@ -183,3 +184,13 @@ def test_the_models_are_listed(tmp_path: Path) -> None:
     done = durability("powerloss", "--model", "list", cwd=str(tmp_path))
     assert done.status == HELD
     assert "ext4-ordered" in done.stdout
+
+
+def test_the_command_tells_how_it_gets_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("durability.report.progress._LINE_INTERVAL_S", 0.0)
+    monkeypatch.chdir(tmp_path)
+    main(["powerloss", f"{STORE}:good:recover", "--jobs", "1"], standalone_mode=False)
+    told = capfd.readouterr().err.splitlines()
+    assert any("states: " in line and " promised, " in line for line in told)

@@ -74,6 +74,14 @@ def test_one_first_crash_at_a_time(options: tuple[str, ...], tmp_path: object) -
     assert durability("powerloss", "reference", *options, cwd=str(tmp_path)).status == USAGE
 
 
+def test_less_than_was_asked_for_shows_nothing(tmp_path: object) -> None:
+    done = explored(
+        "reference", str(tmp_path), "--after-kill", "--crashes", "1000", "--budget", "2"
+    )
+    assert done.status == INCONCLUSIVE
+    assert any("of 1000 first crashes" in reason for reason in done.document["reasons"])
+
+
 def opened(file: int, path: bytes) -> Open:
     return Open(1, file, path, 0, created=True)
 
