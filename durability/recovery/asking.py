@@ -11,12 +11,20 @@ he changed depends on what it held before, so that counts as if all of it had be
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from durability.recovery.memory import Content, MemoryFilesystem
 
 _DIGEST_BYTES: Final = 16
+_DIGESTS_MAX: Final = 512
+"""Neighbouring states share most of their files, and each is asked for more than once."""
+
+
+@lru_cache(_DIGESTS_MAX)
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
 class Question(NamedTuple):
@@ -33,9 +41,7 @@ class Question(NamedTuple):
             return b"%d" % len(data)
         if self.offset or self.size < len(data):
             data = data[self.offset : self.offset + self.size]
-        if len(data) < _DIGEST_BYTES:
-            return data
-        return blake2b(data, digest_size=_DIGEST_BYTES).digest()
+        return data if len(data) < _DIGEST_BYTES else _digest(data)
 
 
 def all_of(name: str) -> Question:

@@ -191,6 +191,7 @@ def test_the_command_tells_how_it_gets_on(
 ) -> None:
     monkeypatch.setattr("durability.report.progress._LINE_INTERVAL_S", 0.0)
     monkeypatch.chdir(tmp_path)
-    main(["powerloss", f"{STORE}:good:recover", "--jobs", "1"], standalone_mode=False)
+    with pytest.raises(SystemExit, match="0"):
+        main(["powerloss", f"{STORE}:good:recover", "--jobs", "1"])
     told = capfd.readouterr().err.splitlines()
     assert any("states: " in line and " promised, " in line for line in told)
