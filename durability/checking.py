@@ -168,6 +168,8 @@ def _told(violations: Sequence[Violation]) -> Iterator[str]:
         yield f"    guarantee: {violation.invariant}"
         if isinstance(violation, LossViolation):
             yield f"    model:     {violation.strongest_model}"
-            yield from (f"    lost:      {one.operation} ({one.call})" for one in violation.lost)
+            for one in violation.lost:
+                source = f" at {one.source}" if one.source else ""
+                yield f"    lost:      {one.operation} ({one.call}{source})"
         if violation.reproduce:
             yield f"    reproduce: {violation.reproduce}"

@@ -29,12 +29,16 @@ _SHOWN: Final = 3
 
 
 class Exposed(msgspec.Struct, frozen=True):
-    """An operation that could still be lost when an item was acknowledged, under a model."""
+    """An operation that could still be lost when an item was acknowledged, under a model.
+
+    `source` are the lines of the program that made it, where they are known.
+    """
 
     acknowledgement: str
     model: str
     operation: str
     path: str
+    source: str = ""
 
 
 def lint(target: Target, plan: Plan, models: Sequence[str]) -> Result:
@@ -44,7 +48,9 @@ def lint(target: Target, plan: Plan, models: Sequence[str]) -> Result:
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
-        trace, measured = traced(target, msgspec.structs.replace(plan, directory=base))
+        trace, measured = traced(
+            target, msgspec.structs.replace(plan, directory=base), with_sources=True
+        )
     looking = time.monotonic()
     findings = [one for name in models for one in exposed(trace, target, MODELS[name])]
     looked_s = time.monotonic() - looking
@@ -68,7 +74,8 @@ def lint(target: Target, plan: Plan, models: Sequence[str]) -> Result:
         of_path = [one for one in findings if one.path == path]
         names = ", ".join(dict.fromkeys(one.model for one in of_path))
         first = "; ".join(
-            f"{one.operation} when {one.acknowledgement} was acknowledged"
+            f"{one.operation}{f' ({one.source})' if one.source else ''}"
+            f" when {one.acknowledgement} was acknowledged"
             for one in of_path[:_SHOWN]
         )
         violation = breach("not-durable", f"{path}: {first} (under {names})")
@@ -100,7 +107,9 @@ def exposed(trace: Trace, target: Target, model: Model) -> Iterator[Exposed]:
             if item is not None:
                 new = [one for one in disk.pending if one not in told and one.path not in volatile]
                 told.update(new)
-                yield from (_exposed(one, item, model) for one in new if _matters(one, trace))
+                yield from (
+                    _exposed(one, item, model, trace) for one in new if _matters(one, trace)
+                )
 
 
 def _matters(operation: Operation, trace: Trace) -> bool:
@@ -109,5 +118,6 @@ def _matters(operation: Operation, trace: Trace) -> bool:
     return not (isinstance(operation, Grow) and brought)
 
 
-def _exposed(operation: Operation, item: str, model: Model) -> Exposed:
-    return Exposed(item, model.name, str(operation), shown(operation.path))
+def _exposed(operation: Operation, item: str, model: Model, trace: Trace) -> Exposed:
+    source = trace.sources.get(operation.record, "")
+    return Exposed(item, model.name, str(operation), shown(operation.path), source)

@@ -113,7 +113,7 @@ class _Exploration:
         self._plan = plan
         self._scope = scope
         self._began = began
-        self._trace, self._measured = traced(target, plan)
+        self._trace, self._measured = traced(target, plan, with_sources=True)
         self._states = {
             name: LossStates(
                 MODELS[name],

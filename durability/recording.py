@@ -19,8 +19,10 @@ from durability.trace.records import Write
 from durability.trace.trace import Trace
 
 
-def traced(target: Target, plan: Plan) -> tuple[Trace, Measured]:
+def traced(target: Target, plan: Plan, *, with_sources: bool = False) -> tuple[Trace, Measured]:
     """Run a target once; return its trace, and what was measured.
+
+    The trace tells source lines `with_sources`, as for `Supervisor.run`.
 
     Raises MechanismError where the target cannot be started or traced, VacuousError where a run
     changes nothing, InconclusiveError where a run changes more than its trace shows.
@@ -28,7 +30,7 @@ def traced(target: Target, plan: Plan) -> tuple[Trace, Measured]:
 
     def work(control: int) -> bytes:
         with CrashCycle(target, plan, control) as cycle:
-            run, measured = cycle.measure_run()
+            run, measured = cycle.measure_run(with_sources=with_sources)
         if text := incomplete(run):
             raise InconclusiveError(f"{target.name}: {text}")
         return msgspec.msgpack.encode((run.trace, measured))
@@ -87,7 +89,8 @@ def _acknowledged(target: Target, trace: Trace) -> list[str]:
 def render(trace: Trace) -> Iterator[str]:
     """Yield a line for each record, behind its position in the write stream."""
     offset = 0
-    for entry in trace.records:
-        yield f"{offset:>10}  {entry}"
+    for number, entry in enumerate(trace.records):
+        source = trace.sources.get(number)
+        yield f"{offset:>10}  {entry}" + (f"  [{source}]" if source else "")
         if isinstance(entry, Write):
             offset += len(entry.data)

@@ -4,8 +4,10 @@ A fuzzing run that did nothing looks like one that found nothing. Here it is an 
 a module that was not instrumented, coverage below what the target's floor is.
 """
 
+import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,23 +15,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
+
+import msgspec
 
 from durability.errors import InconclusiveError, MechanismError
 from fuzz.errors import EmptyRunError
 from fuzz.report import Found, Started, decode_lines
 from fuzz.targets import TARGETS
+from fuzz.task import MUTATORS, SHRINK_CPU_S, Mutator, Task
 
-Mutator = Literal["struct", "default"]
-
-MUTATORS: Final[tuple[Mutator, ...]] = ("struct", "default")
+__all__ = ["MUTATORS", "Limits", "Mutator", "Run", "fuzz", "merge", "refuse_empty"]
 
 PROJECT: Final = Path(__file__).parent.parent
 _DICTIONARIES: Final = Path(__file__).parent / "dictionaries"
 _INPUT_BYTES_MAX: Final = 1024
 _SEED_BYTES_MAX: Final = 2**16
 _NATIVE_ENDS: Final = {70: "Timeout", 71: "OutOfMemory", 77: "Crash"}
-_GRACE_S: Final = 120
+_TIMEOUT_S: Final = 10
+"""By the clock: beyond what any input takes on a machine that is busy."""
+
+_GRACE_CPU_S: Final = 120
+"""What starting up, the inputs there are, and the last input may take beyond a limit."""
+
+_CLOCK_PER_CPU: Final = 30
+"""How much longer by the clock than by CPU time a process may take: one that sleeps does."""
+
 _COVERAGE: Final = re.compile(r"^#(\d+)\s.*\bcov: (\d+)", re.MULTILINE)
 _EXECUTIONS: Final = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 _INSTRUMENTED: Final = re.compile(r"^INFO: Instrumenting (\S+)", re.MULTILINE)
@@ -52,10 +63,22 @@ def environment(package_root: Path | None = None, temporary: str | None = None) 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends: after so many seconds, so many executions, or whichever comes first."""
+    """When a run ends: whichever of these comes first.
+
+    `seconds` are the clock's, for people who wait; `cpu_s` are seconds of CPU time, for figures
+    that must not depend on what else the machine does.
+    """
 
     seconds: float | None = None
     executions: int | None = None
+    cpu_s: float | None = None
+
+    def cpu_s_max(self, findings_max: int) -> int | None:
+        """Return the CPU time after which a process has missed its limit, in whole seconds."""
+        if self.seconds is None and self.cpu_s is None:
+            return None
+        least = min(limit for limit in (self.seconds, self.cpu_s) if limit is not None)
+        return math.ceil(least + _GRACE_CPU_S + findings_max * SHRINK_CPU_S)
 
 
 @dataclass
@@ -123,7 +146,7 @@ def fuzz(
         flags = [
             f"-seed={seed % (2**32 - 1) + 1}",
             f"-max_len={_INPUT_BYTES_MAX}",
-            "-timeout=10",
+            f"-timeout={_TIMEOUT_S}",
             "-rss_limit_mb=2048",
             "-print_final_stats=1",
             f"-artifact_prefix={scratch}/artifact-",
@@ -138,18 +161,18 @@ def fuzz(
         dictionary = _DICTIONARIES / f"{target}.dict"
         if dictionary.exists():
             flags.append(f"-dict={dictionary}")
+        task = Task(
+            target=target,
+            mutator=mutator,
+            report=str(report),
+            findings_max=findings_max,
+            cpu_s=limits.cpu_s,
+            cpu_s_max=limits.cpu_s_max(findings_max),
+        )
         status, log, cpu_s = _execute(
-            [
-                target,
-                mutator,
-                str(report),
-                str(findings_max),
-                *flags,
-                str(new_inputs),
-                *map(str, seeds),
-            ],
+            task,
+            [*flags, str(new_inputs), *map(str, seeds)],
             environment(package_root, scratch),
-            None if limits.seconds is None else limits.seconds + _GRACE_S,
         )
         run = _read_run(target, log, report.read_bytes(), cpu_s, package_root or PROJECT)
         artifacts = _artifacts(Path(scratch), _NATIVE_ENDS.get(status, "Signal"), log)
@@ -176,9 +199,9 @@ def merge(target: str, result: Path, inputs: Path) -> None:
             f"-artifact_prefix={scratch}/",
         ]
         status, log, _ = _execute(
-            [target, "default", str(report), "20", *flags, str(result), str(inputs)],
+            Task(target=target, mutator="default", report=str(report), cpu_s_max=_GRACE_CPU_S),
+            [*flags, str(result), str(inputs)],
             environment(temporary=scratch),
-            _GRACE_S,
         )
     if status:
         raise InconclusiveError(f"the merging process exited with {status}: {log[-2000:]}")
@@ -192,23 +215,32 @@ def _require_atheris() -> None:
 
 
 def _execute(
-    arguments: Sequence[str], environ: Mapping[str, str], timeout_s: float | None
+    task: Task, flags: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[int, str, float]:
-    """Run the engine; return its exit status, what it printed, and the CPU time it took."""
+    """Run the engine; return its exit status, what it printed, and the CPU time it took.
+
+    Raises:
+        InconclusiveError: it has used more CPU time than it may, or sleeps.
+    """
+    argument = msgspec.json.encode(task).decode()
     with tempfile.TemporaryFile() as output:
         before = os.times()
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "fuzz.engine", *arguments],
+                [sys.executable, "-P", "-m", "fuzz.engine", argument, *flags],
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                timeout=timeout_s,
+                timeout=None if task.cpu_s_max is None else task.cpu_s_max * _CLOCK_PER_CPU,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise InconclusiveError("the fuzzing process did not end at its limit") from error
+            raise InconclusiveError("the fuzzing process does not end, and does nothing") from error
+        if done.returncode == -signal.SIGKILL:
+            raise InconclusiveError(
+                f"the fuzzing process was killed, as it is after {task.cpu_s_max} s of CPU time"
+            )
         after = os.times()
         output.seek(0)
         log = output.read().decode(errors="replace")
@@ -231,8 +263,9 @@ def _read_run(target: str, log: str, report: bytes, cpu_s: float, root: Path) ->
     growth = [(int(executions), int(reached)) for executions, reached in _COVERAGE.findall(log)]
     executions = [int(found) for found in _EXECUTIONS.findall(log)]
     findings = [line for line in lines if isinstance(line, Found)]
-    # A run that ends with a finding prints no statistics.
+    # A run that ends itself, with a finding or at its limit of CPU time, prints no statistics.
     executions += [finding.executions for finding in findings]
+    executions += [so_far for so_far, _ in growth]
     return Run(
         target,
         max(executions, default=0),

@@ -282,9 +282,9 @@ def _hunt(
         given.until,
     ):
         hunts.append(done)
-        numbers = {**done.techniques, **done.compared}
-        columns = "  ".join(f"{name} {number or '-':>6}" for name, number in numbers.items())
-        click.echo(f"{done.id:<34} {columns}", err=True)
+        click.echo(_row(done), err=True)
+        said = result.notes if done.found else result.reasons
+        said += [f"{done.id}: {name}: {why}" for name, why in done.unfinished.items()]
         if not done.found:
             result.reasons.append(f"{done.id} was not found")
     _note_budget(result, "planted defects", len(hunts), len(wanted))
@@ -296,6 +296,15 @@ def _hunt(
         "total": len(hunts),
         "cpu_s": round(sum(done.cpu_s for done in hunts), 3),
     }
+
+
+def _row(done: Hunt) -> str:
+    """Show after how many executions each technique has found a defect; `?` if it did not end."""
+    numbers = {**done.techniques, **done.compared}
+    cells = {
+        name: "?" if name in done.unfinished else number or "-" for name, number in numbers.items()
+    }
+    return f"{done.id:<40} " + "  ".join(f"{name} {cell:>7}" for name, cell in cells.items())
 
 
 def _survey(corpus: Corpus, given: _Common, result: Result) -> dict[str, Any]:
@@ -318,6 +327,7 @@ def _survey(corpus: Corpus, given: _Common, result: Result) -> dict[str, Any]:
         result.reasons.append(
             f"{figures['killed_percent']} % of the mechanical mutants were noticed"
         )
+    result.reasons += [f"{name}: {why}" for name, why in figures["unfinished"].items()]
     result.reasons += [f"not equivalent: {name}" for name in survival.wrongly_excused(fates)]
     return figures
 

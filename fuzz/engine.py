@@ -1,12 +1,13 @@
 """The process that fuzzes one target under atheris; `fuzz.campaign` starts it and reads its report.
 
-    python -m fuzz.engine TARGET MUTATOR REPORT FINDINGS [libFuzzer's flags and folders]
+    python -m fuzz.engine TASK [libFuzzer's flags and folders]
 
 A broken law does not end it: each kind is made small, reported once, and fuzzing goes on until
-there are FINDINGS kinds. A hang inside of C code, or memory beyond all bounds, is libFuzzer's to
-report.
+there are as many kinds as the task says. A hang inside of C code, or memory beyond all bounds, is
+libFuzzer's to report.
 """
 
+import math
 import os
 import resource
 import shlex
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import atheris
+import msgspec
 
 from fuzz.finding import Identity, describe, run_check, shrink
 from fuzz.mutator import StructureMutator
 from fuzz.report import Found, Started, encode_line
 from fuzz.targets import TARGETS, forget, load
+from fuzz.task import SHRINK_CPU_S, Task
 from fuzz.watch import HangError, Watched, watching
 
 _ADDRESS_SPACE_BYTES: Final = 2**30
@@ -48,7 +51,8 @@ class Reporter:
         *,
         tested: str,
         sample: int,
-        findings_max: int,
+        findings_max: int = 20,
+        cpu_s: float | None = None,
     ) -> None:
         self._probe = probe
         self._check = check
@@ -56,21 +60,28 @@ class Reporter:
         self._tested = tested
         self._sample = sample
         self._findings_max = findings_max
+        self._cpu_s = cpu_s
+        self._ends_at_cpu_s = math.inf
         self._known: set[Identity] = set()
 
     def __call__(self, data: bytes) -> None:
         """Test one input."""
         if self._probe.executions == 0:
             self._write(Started(time.process_time(), self._tested))
+            if self._cpu_s is not None:
+                self._ends_at_cpu_s = time.process_time() + self._cpu_s
         error = run_check(self._probe, data)
         if error is None and zlib.crc32(data) % self._sample == 0:
             error = run_check(self._check, data)
         if error is not None and Identity.of(error) not in self._known:
             self._known.add(Identity.of(error))
             self._write(self._minimised(data, error))
-            if len(self._known) >= self._findings_max:
-                # Not by an exception: libFuzzer would take that for a crash.
-                os._exit(0)
+        if len(self._known) >= self._findings_max or self._is_late():
+            # Not by an exception: libFuzzer would take that for a crash.
+            os._exit(0)
+
+    def _is_late(self) -> bool:
+        return self._cpu_s is not None and time.process_time() > self._ends_at_cpu_s
 
     def _minimised(self, data: bytes, error: BaseException) -> Found:
         """Shrink an input under all the laws, by which it will be replayed."""
@@ -78,8 +89,11 @@ class Reporter:
         if not isinstance(error, HangError):
             error = run_check(self._check, data) or error
             identity = Identity.of(error)
+            until_cpu_s = time.process_time() + SHRINK_CPU_S
 
             def fails(smaller: bytes) -> bool:
+                if time.process_time() > until_cpu_s:
+                    return False
                 other = run_check(self._check, smaller)
                 return other is not None and Identity.of(other) == identity
 
@@ -95,34 +109,37 @@ class Reporter:
 
 def main() -> None:
     """Fuzz until a limit among the flags is reached."""
-    name, mutator, report_path, findings_max, *flags = sys.argv[1:]
-    modules = TARGETS[name].modules
+    task = msgspec.json.decode(sys.argv[1], type=Task)
+    if task.cpu_s_max is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (task.cpu_s_max, task.cpu_s_max))
+    modules = TARGETS[task.target].modules
     # The laws that take long are checked by a copy of everything that is not instrumented: it is
     # three times as fast, and what it executes does not pass for coverage.
-    check = Watched(load(name).check)
+    check = Watched(load(task.target).check)
     forget()
     packages = sorted({module.partition(".")[0] for module in modules})
     with atheris.instrument_imports(include=packages, exclude=_other_modules(packages, modules)):
-        target = load(name)
+        target = load(task.target)
         probe = Watched(target.probe)
         tested = import_module(modules[0]).__file__ or ""
     for place in target.places:
         atheris.instrument_func(place)
     # The libFuzzer of atheris starts itself again by its first argument, through a shell.
-    itself = shlex.join([sys.executable, "-P", "-m", "fuzz.engine", *sys.argv[1:5]])
+    itself = shlex.join([sys.executable, "-P", "-m", "fuzz.engine", sys.argv[1]])
     options = {}
-    if mutator == "struct":
+    if task.mutator == "struct":
         options["custom_mutator"] = StructureMutator(target.layout, _mutate_blindly)
-    with open(report_path, "ab") as report:
+    with open(task.report, "ab") as report:
         reporter = Reporter(
             probe,
             check,
             report,
             tested=tested,
-            sample=SAMPLE[mutator],
-            findings_max=int(findings_max),
+            sample=SAMPLE[task.mutator],
+            findings_max=task.findings_max,
+            cpu_s=task.cpu_s,
         )
-        atheris.Setup([itself, *flags], reporter, **options)
+        atheris.Setup([itself, *sys.argv[2:]], reporter, **options)
         # Not earlier: what the modules and libFuzzer itself take is not the input's doing.
         resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
         with watching(probe, check):

@@ -77,19 +77,24 @@ class CrashCycle:
         self._scratch.remove()
 
     def record(self) -> Run:
-        """Run the target once, to its end or as far as its stream is explored."""
-        return self._explore(Start())
+        """Run the target once, to its end or as far as its stream is explored.
+
+        The trace tells source lines, as for `Supervisor.run`.
+        """
+        with self._explored(Start(), with_sources=True) as (run, _):
+            return run
 
     def _explore(self, start: Start) -> Run:
         with self._explored(start) as (run, _):
             return run
 
     @contextmanager
-    def _explored(self, start: Start) -> Iterator[tuple[Run, str]]:
+    def _explored(self, start: Start, *, with_sources: bool = False) -> Iterator[tuple[Run, str]]:
         limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         with self._directory(start) as directory:
             launch = self._target.workload(directory)
-            run = self._run(launch, directory, limit, self._plan.measuring_s)
+            measuring_s = self._plan.measuring_s
+            run = self._run(launch, directory, limit, measuring_s, with_sources=with_sources)
             if run.fault:
                 raise InconclusiveError(f"{self._target.name}: {run.fault}: {run.stderr.strip()}")
             yield run, directory
@@ -101,10 +106,10 @@ class CrashCycle:
         """
         return self.measure_run()[1]
 
-    def measure_run(self) -> tuple[Run, Measured]:
-        """Return the run that `measure` measures, too."""
+    def measure_run(self, *, with_sources: bool = False) -> tuple[Run, Measured]:
+        """Return the run that `measure` measures, too; `with_sources` as for `Supervisor.run`."""
         target, plan = self._target, self._plan
-        with self._explored(Start()) as (run, directory):
+        with self._explored(Start(), with_sources=with_sources) as (run, directory):
             stream = self._stream(run)
             if not stream:
                 raise VacuousError(
@@ -122,9 +127,10 @@ class CrashCycle:
                     faults.append(f"without any kill, {error}")
         notes: list[str] = []
         if run.timed_out:
+            slowed = ", slowed by following its lines" if run.trace.sources else ""
             notes.append(
-                f"explored are the first {plan.measuring_s:g} s of the run, which had not ended"
-                " by then: more with --measure SECONDS"
+                f"explored are the first {plan.measuring_s:g} s of the run{slowed}, which had not"
+                " ended by then: more with --measure SECONDS"
             )
         measured = Measured(
             stream=stream,
@@ -292,9 +298,18 @@ class CrashCycle:
         return target.recovery(directory)
 
     def _run(
-        self, launch: Launch, directory: str, order: KillOrder | None, deadline_s: float
+        self,
+        launch: Launch,
+        directory: str,
+        order: KillOrder | None,
+        deadline_s: float,
+        *,
+        with_sources: bool = False,
     ) -> Run:
-        return self._mechanism.run(launch, directory, order, deadline_s)
+        mechanism = self._mechanism
+        if isinstance(mechanism, Supervisor):
+            return mechanism.run(launch, directory, order, deadline_s, with_sources=with_sources)
+        return mechanism.run(launch, directory, order, deadline_s)
 
     @contextmanager
     def _directory(self, start: Start) -> Iterator[str]:

@@ -210,7 +210,7 @@ class LossFinder:
         if state.cut:
             yield f"cut after {self._trace.records[state.cut - 1]}"
         if state.lost:
-            first = ", ".join(map(str, state.lost[:_SHOWN]))
+            first = ", ".join(map(self._with_source, state.lost[:_SHOWN]))
             more = len(state.lost) - _SHOWN
             yield f"lost: {first}" + (f" and {more} more" if more > 0 else "")
         else:
@@ -218,10 +218,15 @@ class LossFinder:
         if model.name.startswith("posix"):
             yield "portability: no file system of today was seen to do that"
 
+    def _with_source(self, operation: Operation) -> str:
+        source = self._trace.sources.get(operation.record)
+        return f"{operation} ({source})" if source else str(operation)
+
     def _described(self, operation: Operation) -> LostOperation:
         record = self._trace.records[operation.record]
         offset = operation.offset if isinstance(operation, Data | Shift) else None
-        return LostOperation(str(operation), str(record), shown(operation.path), offset)
+        source = self._trace.sources.get(operation.record, "")
+        return LostOperation(str(operation), str(record), shown(operation.path), offset, source)
 
 
 class LossCases:

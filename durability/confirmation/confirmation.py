@@ -153,7 +153,8 @@ class _Confirmation:
                     return _Outcome(broke=True, text="")
         except (DurabilityError, OSError) as error:
             return _Outcome(broke=False, text=f"{_counted(left)}then {error}")
-        return _Outcome(broke=False, text=f"{_counted(left)}none of them showed it")
+        late = "" if left.total() == CUTS_MAX else ", then time was up"
+        return _Outcome(broke=False, text=f"{_counted(left)}none of them showed it{late}")
 
     def _attempts(
         self, states: Sequence[CrashState], seed: str

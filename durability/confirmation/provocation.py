@@ -120,7 +120,10 @@ class Provocation:
             case True:
                 return [*self._pages[number]]
             case False:
-                begun = (msgspec.structs.replace(one, waits=False) for one in self._pages[number])
+                begun = [
+                    WriteBack(page.file, page.offset, page.length, waits=False)
+                    for page in self._pages[number]
+                ]
                 return [*begun, *self._sizes[number]]
 
     def _disturbed(self, chance: random.Random) -> list[Act]:

@@ -1,22 +1,21 @@
 """Whether a content is one that a power cut may leave at a moment, without trying every set.
 
-Changes of names and what `joins` the log are tried set by set: in a log there are as many as it has
-entries. For each of these sets the files are independent of each other, and so are the pages of a
-file once its size is chosen.
+What files share is tried set by set: in a log there are as many as it has entries. For each of
+these sets the files are independent of each other, and so are the pages of a file once its size is
+chosen.
 """
 
-from collections.abc import Iterator
-
 from durability.crash.content import Content
-from durability.crash.moment import Moment, bits
-from durability.crash.operations import Data, Grow, Names, Operation, Shift, Shrink
+from durability.crash.file_choices import FileChoices, shared
+from durability.crash.moment import Moment
+from durability.crash.operations import Data
 
 
 def explain(moment: Moment, content: Content) -> int | None:
     """Return a legal set of operations that leaves this content; None where there is none."""
     search = _Search(moment, content)
-    for shared in moment.legal(search.shared):
-        kept = search.complete(shared)
+    for chosen in moment.legal(search.shared):
+        kept = search.complete(chosen)
         if kept is not None:
             return kept
     return None
@@ -26,22 +25,18 @@ class _Search:
     """Looks for the rest of a set whose part in `shared` is given."""
 
     def __init__(self, moment: Moment, content: Content) -> None:
+        self.shared = shared(moment)
         self._moment = moment
         self._content = content
         self._names = content.files.keys() | content.links.keys() | content.directories
-        self.shared = sum(
-            1 << at
-            for at, operation in enumerate(moment.pending)
-            if isinstance(operation, Names) or operation.joins
-        )
 
-    def complete(self, shared: int) -> int | None:
+    def complete(self, chosen: int) -> int | None:
         """Return a set with exactly these of the shared operations."""
-        paths = self._moment.paths(shared)
+        paths = self._moment.paths(chosen)
         if len(paths) != len(self._names) or any(path not in self._names for path, _ in paths):
             return None
-        kept = self._moment.with_needed(shared)
-        allowed = self._moment.without(self.shared & ~shared)
+        kept = self._moment.with_needed(chosen)
+        allowed = self._moment.without(self.shared & ~chosen)
         for path, node in paths:
             if node <= 0:
                 continue
@@ -54,10 +49,12 @@ class _Search:
 
     def _complete_file(self, file: int, seen: bytes, kept: int, allowed: int) -> int | None:
         """Add operations on one file to a set, so that a reader sees this of it."""
-        free = self._moment.of_file(file) & allowed
-        for sized in self._sized(file, len(seen), kept, free):
+        choices = FileChoices(self._moment, file, kept, allowed)
+        for sized in choices.sized():
+            if len(self._moment.file(file, sized)) != len(seen):
+                continue
             found = sized
-            for part in self._parts(self._possible(free & ~sized, sized)):
+            for part in choices.parts(sized):
                 matching = self._matching(file, seen, sized, part)
                 if matching is None:
                     break
@@ -66,42 +63,6 @@ class _Search:
                 if self._moment.file(file, found) == seen:
                     return found
         return None
-
-    def _sized(self, file: int, size: int, kept: int, free: int) -> Iterator[int]:
-        """Yield sets that give a file its size."""
-        moment = self._moment
-        cutting = _of(moment, free & ~kept, Shrink, Shift)
-        growing = [0, *(1 << at for at in bits(_of(moment, free & ~kept, Grow)))]
-        for cut in moment.legal(cutting):
-            for grown in growing:
-                sized = moment.with_needed(kept | cut | grown)
-                if len(moment.file(file, sized)) == size:
-                    yield sized
-
-    def _possible(self, free: int, sized: int) -> int:
-        """Leave out what needs a truncation or a shift that is not there."""
-        moment = self._moment
-        absent = _of(moment, moment.everything() & ~sized, Shrink, Shift)
-        return sum(1 << at for at in bits(free) if not moment.with_needed(1 << at) & absent)
-
-    def _parts(self, free: int) -> Iterator[int]:
-        """Divide data into parts that neither depend on each other nor overlap."""
-        moment = self._moment
-        parts: list[tuple[int, int, int]] = []
-        for at in bits(_of(moment, free, Data)):
-            operation = moment.pending[at]
-            assert isinstance(operation, Data)
-            start, end, mask = operation.offset, operation.end, 1 << at
-            needed = moment.with_needed(mask) & free
-            apart = []
-            for part in parts:
-                if part[2] & needed or (part[0] < end and start < part[1]):
-                    start, end = min(start, part[0]), max(end, part[1])
-                    mask |= part[2]
-                else:
-                    apart.append(part)
-            parts = [*apart, (start, end, mask)]
-        return (mask for _, _, mask in parts)
 
     def _matching(self, file: int, seen: bytes, sized: int, part: int) -> int | None:
         """Return which operations of a part give what is seen where they wrote."""
@@ -112,8 +73,3 @@ class _Search:
             if self._moment.file(file, sized | chosen)[start:end] == seen[start:end]:
                 return chosen
         return None
-
-
-def _of(moment: Moment, mask: int, *kinds: type[Operation]) -> int:
-    """Return the operations of some kinds in a set."""
-    return sum(1 << at for at in bits(mask) if isinstance(moment.pending[at], kinds))

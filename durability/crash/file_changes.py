@@ -64,6 +64,17 @@ class _File:
         """Note that the blocks from a page on are gone."""
         self.blocks = {page: made for page, made in self.blocks.items() if page < first}
 
+    def move_pages(self, shift: Shift) -> None:
+        """Note that blocks behind an offset are elsewhere, once that is on disk."""
+        first, by = shift.offset // PAGE_BYTES, shift.length // PAGE_BYTES
+        moved = {
+            page + by: [*made, shift]
+            for page, made in self.blocks.items()
+            if page >= first and page + by >= first
+        }
+        self.forget_pages(first)
+        self.blocks |= moved
+
 
 class FileChanges:
     """The files of one run, whose changes it turns into micro-operations under a model."""
@@ -241,12 +252,14 @@ class FileChanges:
         for start, until in pages(record.offset, end - record.offset):
             zeros = bytes(until - start)
             yield from self._write_page(record.file, record.path, start, zeros)
-            if len(zeros) == PAGE_BYTES:
+            reaches = record.offset + record.length > until == view.size
+            if start % PAGE_BYTES == 0 and (reaches or until % PAGE_BYTES == 0):
                 view.blocks.pop(start // PAGE_BYTES, None)
         # ext4 first makes the file reach there on disk: ext4_update_disksize_before_punch. It does
         # not wait for blocks then.
         at_once = self._model.growth is Growth.AFTER_BLOCK
-        if view.may_end_before(end) or (at_once and view.is_growing and end == view.size):
+        comes_first = at_once and view.is_growing and end == view.size
+        if record.offset <= end and (comes_first or view.may_end_before(end)):
             yield self._grow(record.file, record.path, end, [], at_once=at_once)
 
     def _shift(self, record: Allocate, view: _File) -> Operation:
@@ -263,7 +276,7 @@ class FileChanges:
         shift.needs += [made for unit, made in view.units.items() if unit >= first]
         shift.needs += view.growths
         view.size += length
-        view.forget_pages(record.offset // PAGE_BYTES)
+        view.move_pages(shift)
         return self._bar(view, shift)
 
     def allocation(self, node: int | None) -> list[Operation]:

@@ -188,6 +188,10 @@ class Moment:
         """Return what a reader sees of a file."""
         return self._node(file, kept)[0]
 
+    def described(self, node: int) -> bytes:
+        """Return what tells a directory or a symbolic link from others."""
+        return self._node(node, 0)[1]
+
     def _node(self, node: int, kept: int) -> tuple[bytes, bytes]:
         """Return what a reader sees of a node, and a digest of it."""
         if node < 0:

@@ -5,18 +5,15 @@ times, and what was done to a file behind the trace.
 """
 
 from collections.abc import Iterator
-from typing import Final
 
 from durability.crash.content import Content
+from durability.crash.counting import StateCount
 from durability.crash.explanation import explain
 from durability.crash.models import Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.persistence import Persistence
 from durability.trace.records import Output
 from durability.trace.trace import Trace
-
-_COUNTED_MAX: Final = 20_000
-"""How many sets are looked at to count states exactly."""
 
 
 class Plan:
@@ -65,12 +62,7 @@ class Plan:
 
     def count(self) -> tuple[int, bool]:
         """Return the number of different contents, and whether that is only a lower bound."""
-        seen: set[bytes] = set()
-        looked = 0
+        count = StateCount()
         for moment in self.moments():
-            for kept in moment.legal():
-                if looked == _COUNTED_MAX:
-                    return len(seen), True
-                looked += 1
-                seen.add(moment.digest(kept))
-        return len(seen), False
+            count.add(moment)
+        return count.total(), count.is_lower_bound

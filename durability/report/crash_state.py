@@ -26,12 +26,16 @@ _BYTES_MAX: Final = 1 << 30
 
 
 class LostOperation(msgspec.Struct, frozen=True):
-    """A part of a call that was on disk, or was not: `call` is its record, `operation` the part."""
+    """A part of a call that was on disk, or was not: `call` is its record, `operation` the part.
+
+    `source` are the lines of the program that made the call, where they are known.
+    """
 
     operation: str
     call: str
     path: str
     offset: int | None = None
+    source: str = ""
 
 
 class LossViolation(Violation, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "checks": ("name", "ok", "detail"),
     "mutants": ("id", "catalogue", "technique", "found", "executions", "seconds"),
     "crashes": ("target", "kind", "place", "path"),
-    "findings": ("path", "operation", "acknowledgement", "model"),
+    "findings": ("path", "operation", "acknowledgement", "model", "source"),
 }  # fmt: skip
 """The columns of a table that would be too wide with all of its records' scalars; those it has."""
 

@@ -6,6 +6,7 @@ A server's client is started without the filter: it runs at native speed, and no
 import os
 import resource
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -38,12 +39,15 @@ class Child(NamedTuple):
             os.close(descriptor)
 
 
-def spawn(program: Program, filter_: Filter) -> tuple[Child, int]:
+def spawn(
+    program: Program, filter_: Filter, follow: Callable[[], None] = lambda: None
+) -> tuple[Child, int]:
     """Start a program under a filter; return it and its listener.
 
-    It dies with the thread that calls this. Raises MechanismError where the kernel refuses.
+    It dies with the thread that calls this, and calls `follow` before it begins. Raises
+    MechanismError where the kernel refuses.
     """
-    child = _fork(program, filter_)
+    child = _fork(program, filter_, follow)
     with socket.socket(fileno=os.dup(child.refusal)) as handover:
         message, descriptors, *_ = socket.recv_fds(handover, REFUSAL_BYTES_MAX, 1)
     if not descriptors:
@@ -55,10 +59,10 @@ def spawn(program: Program, filter_: Filter) -> tuple[Child, int]:
 
 def spawn_untraced(program: Program) -> Child:
     """Start a program without a filter; it dies with the thread that calls this."""
-    return _fork(program, None)
+    return _fork(program, None, lambda: None)
 
 
-def _fork(program: Program, filter_: Filter | None) -> Child:
+def _fork(program: Program, filter_: Filter | None, follow: Callable[[], None]) -> Child:
     ours, theirs = socket.socketpair()
     stdout, stdout_write = os.pipe()
     stderr, stderr_write = os.pipe()
@@ -67,7 +71,7 @@ def _fork(program: Program, filter_: Filter | None) -> Child:
         stdout=stdout_write,
         stderr=stderr_write,
         refusal=theirs.fileno(),
-        prepare=partial(_come_under, program, filter_, theirs),
+        prepare=partial(_come_under, program, filter_, theirs, follow),
     )
     theirs.close()
     os.close(stdout_write)
@@ -83,7 +87,12 @@ def refused(reason: bytes) -> MechanismError:
     return MechanismError(f"the target cannot be started under the tracer: {text}")
 
 
-def _come_under(program: Program, filter_: Filter | None, handover: socket.socket) -> None:
+def _come_under(
+    program: Program,
+    filter_: Filter | None,
+    handover: socket.socket,
+    follow: Callable[[], None],
+) -> None:
     """Prepare a forked child: let it be read, drop what is not its own, install the filter."""
     system.become_readable()
     if isinstance(program, Command) or filter_ is None:
@@ -94,6 +103,7 @@ def _come_under(program: Program, filter_: Filter | None, handover: socket.socke
         listener = filter_.install()
         socket.send_fds(handover, [b"listener"], [listener])
         os.close(listener)
+    follow()
 
 
 def raise_descriptor_limit() -> None:

@@ -27,7 +27,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from durability.targets.contract import Command, Launch, Service
+from durability.targets.contract import Call, Command, Launch, Service
 from durability.trace import system
 from durability.trace.child import REFUSAL_BYTES_MAX, sweep
 from durability.trace.descriptor_calls import DescriptorCalls
@@ -42,6 +42,7 @@ from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
 from durability.trace.processes import Processes, descendants
 from durability.trace.readiness import Readiness
+from durability.trace.source_lines import SourceLines
 from durability.trace.spawn import (
     Child,
     raise_descriptor_limit,
@@ -119,9 +120,18 @@ class Supervisor:
         self._volatile = Volatile(volatile)
 
     def run(
-        self, launch: Launch, root: str, order: KillOrder | None = None, deadline_s: float = 60.0
+        self,
+        launch: Launch,
+        root: str,
+        order: KillOrder | None = None,
+        deadline_s: float = 60.0,
+        *,
+        with_sources: bool = False,
     ) -> Run:
         """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
+
+        Of a `Call` the trace tells the lines that its changes come from, `with_sources`, which
+        slows it down.
 
         Every process of the target has ended when this returns or raises; SIGINT and SIGTERM end
         the run and then act as they would have. Raises MechanismError where the target cannot be
@@ -132,14 +142,15 @@ class Supervisor:
         with _interrupts_deferred() as interrupts:
             program = launch.server if isinstance(launch, Service) else launch
             filter_ = self._for_programs if isinstance(program, Command) else self._for_calls
-            supervision = _Supervision(launch, filter_, paths, order, self._volatile)
+            lines = SourceLines() if with_sources and isinstance(program, Call) else None
+            supervision = _Supervision(launch, filter_, paths, order, self._volatile, lines)
             try:
                 # Nothing has changed yet: what the child wants to change waits for our answer.
                 initial = initial_records(paths.root, supervision.files.inode)
                 supervision.follow(began + deadline_s, self._control, interrupts)
             finally:
                 status = supervision.end()
-        trace = Trace(initial, supervision.tape.records)
+        trace = Trace(initial, supervision.tape.records, supervision.tape.sources)
         return Run(
             trace,
             supervision.tape.reached,
@@ -183,12 +194,14 @@ class _Supervision:
         paths: Paths,
         order: KillOrder | None,
         volatile: Volatile,
+        lines: SourceLines | None,
     ) -> None:
         service, program = (
             (launch, launch.server) if isinstance(launch, Service) else (None, launch)
         )
-        child, listener = spawn(program, filter_)
+        child, listener = spawn(program, filter_, lines.follow if lines else lambda: None)
         self._child = child
+        self._lines = lines
         self._umask = os.umask(0)  # modes are masked by the caller's umask, not by ours
         self._listener = Listener(listener)
         self._processes = Processes(self._listener)
@@ -292,6 +305,8 @@ class _Supervision:
             return
         try:
             process = self._processes.of(call.thread, call.id)
+            if self._lines is not None:
+                self.tape.source = self._lines.of(call.thread)
             result = self._handlers[call.call](call, process)
         except ProcessLookupError:
             return  # it was killed while it waited
@@ -366,6 +381,8 @@ class _Supervision:
         for ended in children:
             ended.close()
         os.close(self._listener.descriptor)
+        if self._lines is not None:
+            self._lines.close()
         return status
 
 

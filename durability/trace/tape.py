@@ -19,12 +19,15 @@ class Tape:
     """Records in execution order.
 
     `written` is the length of the write stream so far, `calls` the number of changes of names or
-    sizes since its last byte; see `kill_order`.
+    sizes since its last byte; see `kill_order`. `source` is the line that makes the present call,
+    where it is known, `sources` holds those of the records by their places.
     """
 
     def __init__(self, order: KillOrder | None) -> None:
         self.order = order
         self.records: list[AnyRecord] = []
+        self.source = ""
+        self.sources: dict[int, str] = {}
         self.written = 0
         self.calls = 0
         self.reached = False
@@ -32,7 +35,7 @@ class Tape:
 
     def add(self, record: AnyRecord) -> None:
         """Append what was done, other than a write. Raises KillReached where it is due."""
-        self.records.append(record)
+        self._append(record)
         if is_change(record):
             self.calls += 1
             order = self.order
@@ -41,9 +44,14 @@ class Tape:
 
     def add_write(self, record: Write) -> None:
         """Append a write that was made; whether to go on is for the caller, who knows the cut."""
-        self.records.append(record)
+        self._append(record)
         self.written += len(record.data)
         self.calls = 0
+
+    def _append(self, record: AnyRecord) -> None:
+        if self.source:
+            self.sources[len(self.records)] = self.source
+        self.records.append(record)
 
     def hear(self, descriptor: int) -> bool:
         """Append what the target printed, without waiting; tell whether more may come."""

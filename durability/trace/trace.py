@@ -32,10 +32,15 @@ TRACE_BYTES_MAX = 1 << 30
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """What was below the root before the run, and every change the run made to it, in order."""
+    """What was below the root before the run, and every change the run made to it, in order.
+
+    `sources` says of records, by their places, which lines of the program made the call, where that
+    was followed: see `source_lines`.
+    """
 
     initial: list[AnyRecord]
     records: list[AnyRecord]
+    sources: dict[int, str] = {}
 
     def tree(self) -> Tree:
         """Return the tree that the run left."""

@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
+from durability.errors import InconclusiveError
 from durability.mutants.edited import edit, edited_package
 from fuzz.campaign import MUTATORS, Limits, Mutator, fuzz
 from fuzz.corpus import Corpus
 from fuzz.mutants.planted import PlantedDefect
 from fuzz.mutants.searches import draw_by_hypothesis, draw_uniformly, replay
-from fuzz.mutants.trial import Attempt, Changed, attempt
+from fuzz.mutants.trial import Attempt, Changed, Search, attempt
 
 EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}
 """What each mutator has, unless it is told otherwise: ten seconds of CPU time."""
@@ -25,8 +26,8 @@ EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_0
 _ROUNDS_MAX: Final = 3
 """How often a mutator begins anew, from another seed: what it finds it finds by chance."""
 
-_SECONDS_MAX: Final = 60.0
-"""A target of a hundred executions a second is given up earlier."""
+_CPU_S_MAX: Final = 20.0
+"""For each round: a target of a hundred executions a second is given up earlier."""
 
 _COMPARED: Final = {"random": draw_uniformly, "hypothesis": draw_by_hypothesis}
 
@@ -36,7 +37,8 @@ class Hunt(msgspec.Struct, frozen=True):
 
     `executions` is how many the quickest technique took to find it, 0 where none did. `techniques`
     has the number of each one that counts, `compared` that of those it is compared with: 0 where
-    the defect was not found. `cpu_s` is the CPU time of the techniques that count, in seconds.
+    the defect was not found. `unfinished` says of a technique why it has shown nothing. `cpu_s` is
+    the CPU time of the techniques that count, in seconds.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Hunt(msgspec.Struct, frozen=True):
     executions: int
     techniques: dict[str, int]
     compared: dict[str, int]
+    unfinished: dict[str, str]
     message: str
     cpu_s: float
 
@@ -62,14 +65,13 @@ def hunt(
 
     Raises:
         UsageError: the source is not what the defect was written for.
-        InconclusiveError: a process failed.
     """
     content = edit(defect.path, defect.old, defect.new)
     module = defect.path.removesuffix(".py").replace("/", ".")
     changed = Changed(module, compile(content, defect.path, "exec"))
     target = defect.target
     before = _cpu_s()
-    attempts = {"replay": attempt(changed, target, replay(corpus.files(target)))}
+    attempts = {"replay": _tried(changed, target, replay(corpus.files(target)))}
     if compare or not attempts["replay"].executions:
         with edited_package(defect.path, content) as root:
             for mutator in MUTATORS:
@@ -82,7 +84,7 @@ def hunt(
     compared = {}
     if compare:
         for name, search in _COMPARED.items():
-            compared[name] = attempt(changed, target, search(seed)).executions
+            compared[name] = _tried(changed, target, search(seed))
     found = [done for done in attempts.values() if done.executions]
     return Hunt(
         id=defect.name,
@@ -91,10 +93,20 @@ def hunt(
         found=bool(found),
         executions=min((done.executions for done in found), default=0),
         techniques={name: done.executions for name, done in attempts.items()},
-        compared=compared,
+        compared={name: done.executions for name, done in compared.items()},
+        unfinished={
+            name: done.unfinished for name, done in (attempts | compared).items() if done.unfinished
+        },
         message=found[0].message if found else "",
         cpu_s=cpu_s,
     )
+
+
+def _tried(changed: Changed, target: str, search: Search) -> Attempt:
+    try:
+        return attempt(changed, target, search)
+    except InconclusiveError as error:
+        return Attempt(unfinished=str(error))
 
 
 def _search(
@@ -102,7 +114,10 @@ def _search(
 ) -> Attempt:
     """Fuzz until the defect is found; its executions are those of all rounds."""
     for number in range(_ROUNDS_MAX):
-        done = _fuzz(target, mutator, executions, corpus, seed + number, root)
+        try:
+            done = _fuzz(target, mutator, executions, corpus, seed + number, root)
+        except InconclusiveError as error:
+            return Attempt(unfinished=str(error))
         if done.executions:
             return Attempt(number * executions + done.executions, done.message)
     return Attempt()
@@ -114,7 +129,7 @@ def _fuzz(
     run = fuzz(
         target,
         mutator,
-        Limits(_SECONDS_MAX, executions),
+        Limits(executions=executions, cpu_s=_CPU_S_MAX),
         seed,
         corpus.directories(target),
         package_root=root,

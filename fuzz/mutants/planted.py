@@ -373,8 +373,9 @@ PLANTED: Final = (
         "function-looked-up-whatever-it-is",
         "history_file",
         "durability/history/jepsen.py",
-        '    if isinstance(found.get("f"), str):\n',
-        '    if "f" in found:\n',
+        '    if isinstance(found.get("f"), str):\n'
+        '        found["f"] = _FUNCTIONS.get(str(found["f"]), found["f"])\n',
+        '    found["f"] = _FUNCTIONS.get(found.get("f"), found.get("f"))\n',
     ),
     PlantedDefect(
         "forms-of-any-depth",

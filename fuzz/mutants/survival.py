@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from durability.errors import InconclusiveError
 from fuzz.corpus import Corpus
 from fuzz.mutants.mechanical import SUBJECTS, Mutant
 from fuzz.mutants.searches import mutate, replay
@@ -28,28 +29,36 @@ _MUTATIONS: Final = 100
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """One mutant: the target whose input has told it from the original, empty if none has."""
+    """One mutant: the target whose input has told it from the original, empty if none has.
+
+    `unfinished` says why it could not be tried: it makes no program, or the child died.
+    """
 
     name: str
     killed_by: str
     message: str = ""
+    unfinished: str = ""
 
 
 def seal_fate(mutant: Mutant, corpus: Corpus, seed: int) -> Fate:
-    """Try one mutant. Raises InconclusiveError where a child fails."""
+    """Try one mutant."""
     targets = SUBJECTS[mutant.changed.module]
     searches = [(target, replay(corpus.files(target))) for target in targets]
     searches += [(target, mutate(corpus.files(target), seed, _MUTATIONS)) for target in targets]
     for target, search in searches:
-        found = attempt(mutant.changed, target, search)
+        try:
+            found = attempt(mutant.changed, target, search)
+        except InconclusiveError as error:
+            return Fate(mutant.name, "", unfinished=str(error))
         if found.executions:
             return Fate(mutant.name, target, found.message)
     return Fate(mutant.name, "")
 
 
 def figures(fates: Iterable[Fate]) -> dict[str, Any]:
-    """Count them; equivalent mutants are left out of the share."""
-    counted = [fate for fate in fates if fate.name not in EQUIVALENT]
+    """Count them; the share is of those that could be tried and are not equivalent."""
+    fates = list(fates)
+    counted = [fate for fate in fates if fate.name not in EQUIVALENT and not fate.unfinished]
     survived = sorted(fate.name for fate in counted if not fate.killed_by)
     killed = len(counted) - len(survived)
     return {
@@ -58,6 +67,7 @@ def figures(fates: Iterable[Fate]) -> dict[str, Any]:
         "killed_percent": round(100 * killed / len(counted), 1) if counted else 0.0,
         "equivalent": len(EQUIVALENT),
         "survived": survived,
+        "unfinished": {fate.name: fate.unfinished for fate in fates if fate.unfinished},
     }
 
 

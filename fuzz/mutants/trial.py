@@ -30,10 +30,14 @@ _HANG_S: Final = 0.5
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """After how many inputs a law was broken, 0 if none was, and by what."""
+    """After how many inputs a law was broken, 0 if none was, and by what.
+
+    `unfinished` says why the attempt has shown nothing; it is empty where it has.
+    """
 
     executions: int = 0
     message: str = ""
+    unfinished: str = ""
 
 
 class Changed(NamedTuple):
@@ -51,7 +55,7 @@ def attempt(changed: Changed, target: str, search: Search) -> Attempt:
     """Search for an input of a target that breaks a law while a module is changed.
 
     Raises:
-        InconclusiveError: the child died of something else.
+        InconclusiveError: the changed module cannot be imported, or the child failed.
     """
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
@@ -66,7 +70,10 @@ def attempt(changed: Changed, target: str, search: Search) -> Attempt:
         _, status = os.waitpid(child, 0)
     if status:
         raise InconclusiveError(f"the child on {target} ended with {status}")
-    return msgspec.json.decode(said, type=Attempt)
+    done = msgspec.json.decode(said, type=Attempt)
+    if done.unfinished:
+        raise InconclusiveError(done.unfinished)
+    return done
 
 
 def _run(writer: int, work: Callable[[], Attempt]) -> None:
@@ -90,7 +97,8 @@ def _attempt(changed: Changed, name: str, search: Search) -> Attempt:
     try:
         target = load(name)
     except Exception as error:  # noqa: BLE001 - the changed module may fail in any way
-        return Attempt(1, f"it cannot even be imported: {describe(error)}")
+        # No decoder is at fault: the change itself makes no program.
+        return Attempt(unfinished=f"it cannot be imported: {describe(error)}")
     check = Watched(target.check)
     found: list[Attempt] = []
 

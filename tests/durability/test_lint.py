@@ -7,6 +7,8 @@ import pytest
 
 from durability.crash.models import MODELS
 from durability.lint import exposed
+from durability.mutants.edited import edit, edited_package
+from durability.mutants.planted import PLANTED
 from durability.targets import catalogue
 from durability.trace.records import AnyRecord, Open, Output, Rename, Sync, Truncate, Write
 from durability.trace.trace import Trace
@@ -103,3 +105,20 @@ def test_the_command_tells_what_where_and_under_which_model(tmp_path: Path) -> N
     assert {one["model"] for one in done.document["findings"]} == {"posix-default"}
     assert done.document["findings"][0]["path"] == "log0"
     assert {one["kind"] for one in done.document["violations"]} == {"not-durable"}
+
+
+def test_a_planted_defect_is_found_with_its_line(tmp_path: Path) -> None:
+    """Entries that the node appends to its log and acknowledges without a sync."""
+    defect = next(one for one in PLANTED if one.id == "D28")
+    source = edit(defect.path, defect.old, defect.new)
+    appending = source[: source.index("file.append(data)")].count("\n") + 1
+    with edited_package(defect.path, source) as root:
+        edited = ("env", f"PYTHONPATH={root}:{ROOT}")
+        done = durability("lint", defect.target, "--model", "xfs", cwd=str(tmp_path), within=edited)
+    assert done.status == VIOLATION, done.stdout
+    lost = [one for one in done.document["findings"] if " bytes of " in one["operation"]]
+    assert lost
+    for one in lost:
+        innermost, caller, *_ = one["source"].split(" < ")
+        assert innermost.startswith("raft/filesystem.py:")
+        assert caller == f"raft/log.py:{appending}"

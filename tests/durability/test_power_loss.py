@@ -1,5 +1,6 @@
 """Power cuts: what is found, under which model, made how small; and that what is right holds."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,16 @@ def test_a_state_is_made_small_and_the_most_realistic_model_is_told(tmp_path: Pa
     assert len(found.lost) <= 2
     assert "2 bytes of log at" in found.lost[0].operation
     assert found.lost[0].call.startswith("write log at")
+    # The line of the store that wrote it, and nothing of ours.
+    (source,) = {one.source for one in found.lost}
+    assert source == f"tests/stores/log_store.py:{_line_of('unsynced', 'os.write(')}"
+    assert f"({source})" in found.message
+
+
+def _line_of(function: str, text: str) -> int:
+    """Return the number of the first line with a text in a function of the store."""
+    lines, first = inspect.getsourcelines(getattr(log_store, function))
+    return next(number for number, line in enumerate(lines, start=first) if text in line)
 
 
 @pytest.mark.parametrize("error", [InconclusiveError("the disk is full"), KeyboardInterrupt()])

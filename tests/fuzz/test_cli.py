@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from fuzz.corpus import Corpus
 from fuzz.errors import EmptyRunError
 from fuzz.finding import file_name
 from fuzz.mutants import survival
+from fuzz.mutants.hunt import Hunt
 from fuzz.mutants.mechanical import SUBJECTS
+from fuzz.mutants.planted import PLANTED, PlantedDefect
 from fuzz.mutants.survival import Fate
 from fuzz.report import Found
 from fuzz.target import Target
@@ -212,3 +215,24 @@ def test_every_branch_of_every_decoder_is_covered_from_the_corpus(tmp_path: Path
     assert {module: missing[module] for module in SUBJECTS} == {module: [] for module in SUBJECTS}
     for module in SUBJECTS:
         assert "pragma: no" not in (PROJECT / f"{module.replace('.', '/')}.py").read_text()
+
+
+def test_a_technique_that_does_not_end_is_told_in_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hunt(defect: PlantedDefect, *_: object, **__: object) -> Hunt:
+        techniques = {"replay": 0, "struct": 0, "default": 7 * (defect is PLANTED[0])}
+        found = defect is PLANTED[0]
+        unfinished = {"struct": "it was killed"}
+        return Hunt(
+            defect.name, defect.target, "", found, 7 * found, techniques, {}, unfinished, "", 1.0
+        )
+
+    monkeypatch.setattr("fuzz.cli.hunt", hunt)
+    names = [defect.name for defect in PLANTED[:2]]
+    status, document, output = invoke(tmp_path, "mutants", *names, "--compare")
+    assert (status, document["verdict"], document["found"]) == (3, "inconclusive", 1)
+    assert re.search(rf"{names[0]} +replay +-  struct +\?  default +7\n", output)
+    assert f"{names[0]}: struct: it was killed" in document["notes"]
+    assert f"{names[1]}: struct: it was killed" in document["reasons"]
+    assert f"{names[1]} was not found" in document["reasons"]

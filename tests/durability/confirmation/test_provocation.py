@@ -43,7 +43,10 @@ def test_a_page_that_was_kept_is_written_back_behind_its_write_before_the_file_i
     first = ways(trace, state)[0]
     assert first[-3:] == [WriteBack(file, PAGE, PAGE), Close(file), Commit()]
     begun = ways(trace, state)[1]
-    assert begun[-3] == WriteBack(file, 2 * PAGE - 1, 1, waits=False)
+    assert begun[-4:-2] == [
+        WriteBack(file, PAGE, PAGE, waits=False),
+        WriteBack(file, 2 * PAGE - 1, 1, waits=False),
+    ]
 
 
 def test_of_one_write_pages_are_kept_one_by_one() -> None:

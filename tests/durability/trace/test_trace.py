@@ -57,7 +57,8 @@ RECORDS: list[st.SearchStrategy[AnyRecord]] = [
     st.builds(Refused, NUMBER, st.text(max_size=9)),
     st.builds(Kill, NUMBER, NUMBER, FLAG),
 ]
-TRACES = st.builds(Trace, st.lists(st.one_of(RECORDS)), st.lists(st.one_of(RECORDS)))
+SOURCES = st.dictionaries(st.integers(0, 9), st.text(max_size=9), max_size=2)
+TRACES = st.builds(Trace, st.lists(st.one_of(RECORDS)), st.lists(st.one_of(RECORDS)), SOURCES)
 HEADER = b"\x83\xa5magic" + msgspec.msgpack.encode(MAGIC) + b"\xa7version\x01\xa5trace"
 
 
@@ -70,6 +71,12 @@ def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, trace
     path = str(tmp_path_factory.mktemp("saved") / "trace")
     save(trace, path)
     assert load(path) == trace
+
+
+def test_a_trace_without_sources_as_it_was_kept_once_is_loaded(tmp_path: Path) -> None:
+    content = HEADER + b"\x82\xa7initial\x90\xa7records\x91\x92\xa6Output\xc4\x01a"
+    (tmp_path / "trace").write_bytes(zstandard.compress(content))
+    assert load(str(tmp_path / "trace")) == Trace([], [Output(b"a")])
 
 
 def test_a_trace_is_not_written_over_another(tmp_path: Path) -> None:

@@ -95,3 +95,15 @@ def test_survivors_count_and_the_equivalent_do_not() -> None:
     assert wrongly_excused(fates) == []
     assert wrongly_excused([Fate(excused, "peer")]) == [excused]
     assert figures([])["killed_percent"] == 0
+
+
+def test_what_cannot_be_tried_is_not_counted_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fates = [Fate("a", "peer"), Fate("b", "", unfinished="it cannot be imported")]
+    found = figures(fates)
+    assert (found["total"], found["killed"], found["survived"]) == (1, 1, [])
+    assert found["unfinished"] == {"b": "it cannot be imported"}
+    monkeypatch.setattr(mechanical, "source", lambda _: "LIMIT = 7\n")
+    mutant = next(iter(mutants("raft.peer")))
+    fate = seal_fate(mutant, CORPUS, 1)
+    assert fate.killed_by == ""
+    assert "cannot be imported" in fate.unfinished

@@ -62,3 +62,13 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
     found = hunt(harmless, CORPUS, 1, compare=True, executions={"struct": 2000, "default": 5000})
     assert not found.found
     assert set(found.techniques.values()) | set(found.compared.values()) == {0}
+
+
+def test_a_defect_that_makes_no_program_is_not_found_and_says_so() -> None:
+    pytest.importorskip("atheris")
+    first = "import struct\n"
+    broken = PlantedDefect("broken", "message", "raft/message.py", first, f"{first}raise OSError\n")
+    done = hunt(broken, CORPUS, 1, compare=True)
+    assert not done.found
+    assert done.unfinished.keys() == {"replay", "struct", "default", "random", "hypothesis"}
+    assert all("OSError" in why for why in done.unfinished.values())
