@@ -23,7 +23,7 @@ from durability.campaign.cycle import Plan
 from durability.campaign.known_recoveries import KnownRecoveries
 from durability.campaign.loss_explorer import Explored, LossExplorer, as_bytes
 from durability.campaign.loss_finding import Told
-from durability.campaign.loss_tally import LossTally
+from durability.campaign.loss_tally import Confirming, LossTally
 from durability.campaign.workers import Work, WorkerError, Workers
 from durability.confirmation.confirmation import confirm, impossible
 from durability.crash.loss_states import Draw, LossStates
@@ -31,7 +31,6 @@ from durability.crash.models import MODELS
 from durability.crash.plan import Plan as StatesPlan
 from durability.errors import DurabilityError
 from durability.recording import traced
-from durability.report.crash_state import LossViolation
 from durability.report.result import Result
 from durability.targets.contract import Target
 
@@ -85,7 +84,7 @@ def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress)
             outcome.reasons.append("interrupted")
         except WorkerError as error:
             outcome.reasons.append(str(error))
-        violations = exploration.violations()
+        violations = outcome.violations(confirming(target, plan, scope, outcome))
     return Result(
         command="powerloss",
         seed=plan.seed,
@@ -95,6 +94,32 @@ def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress)
         reasons=tally.most_important([*outcome.reasons, *outcome.doubts()]),
         notes=outcome.notes,
     )
+
+
+def confirming(target: Target, plan: Plan, scope: LossScope, tally: LossTally) -> Confirming | None:
+    """Return what shows findings on the file systems of their models; None if not asked for.
+
+    What it cannot do the tally is told.
+    """
+    if not scope.confirm:
+        return None
+    why_not = impossible(scope.models)
+    if why_not is not None:
+        tally.reasons.append(f"nothing can be confirmed here: {why_not}")
+        return None
+
+    def confirmed(found: list[tuple[Course, Told]]) -> list[Told]:
+        place = os.path.join(plan.directory, "file-system")
+        os.mkdir(place)
+        try:
+            outcome = confirm(target, tally.announced, found, place)
+        except (DurabilityError, KeyboardInterrupt) as error:
+            tally.reasons.append(f"not confirmed: {str(error) or 'interrupted'}")
+            return [told for _, told in found]
+        tally.notes += outcome.notes
+        return outcome.findings
+
+    return confirmed
 
 
 class _Item(msgspec.Struct, frozen=True, array_like=True):
@@ -127,10 +152,6 @@ class _Exploration:
         self._course = Course(self._trace)
         self._exploring_s = 0.0
         self.tally = LossTally(target, plan, self._measured, scope.models)
-        why_not = impossible(scope.models) if scope.confirm else None
-        self._confirms = scope.confirm and why_not is None
-        if why_not is not None:
-            self.tally.reasons.append(f"nothing can be confirmed here: {why_not}")
 
     def explore(self, progress: Progress) -> None:
         """Recover and judge the states, in batches, one model after the other."""
@@ -181,22 +202,6 @@ class _Exploration:
                 return msgspec.msgpack.encode(_Item(item.model, explored=explored))
 
             yield work
-
-    def violations(self) -> list[LossViolation]:
-        """Return one violation of each kind, made small, confirmed if asked for, and kept."""
-        return self.tally.violations(self._confirmed if self._confirms else None)
-
-    def _confirmed(self, told: list[Told]) -> list[Told]:
-        """Try to show the findings on the file systems that their models are of."""
-        place = os.path.join(self._plan.directory, "file-system")
-        os.mkdir(place)
-        try:
-            confirmed = confirm(self._target, self._trace, self._measured.announced, told, place)
-        except (DurabilityError, KeyboardInterrupt) as error:
-            self.tally.reasons.append(f"not confirmed: {str(error) or 'interrupted'}")
-            return told
-        self.tally.notes += confirmed.notes
-        return confirmed.findings
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by the names that they have in the JSON."""

@@ -105,8 +105,6 @@ def powerloss(
     )
     if in_recovery and after_kill:
         raise UsageError("a first crash is a cut, --in-recovery, or a kill, --after-kill")
-    if confirm and (in_recovery or after_kill):
-        raise UsageError("--confirm is for a first crash: no --in-recovery, no --after-kill")
     if count is not None and not (in_recovery or after_kill):
         raise UsageError("--crashes needs --in-recovery or --after-kill")
     plan = Plan(

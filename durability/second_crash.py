@@ -29,7 +29,7 @@ from durability.campaign.workers import Work, WorkerError, Workers
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import MODELS
 from durability.errors import DurabilityError
-from durability.power_loss import LossScope
+from durability.power_loss import LossScope, confirming
 from durability.recording import traced
 from durability.report.result import Result
 from durability.targets.contract import Target
@@ -69,7 +69,7 @@ def second_crash(
             outcome.reasons.append("interrupted")
         except WorkerError as error:
             outcome.reasons.append(str(error))
-        violations = outcome.violations()
+        violations = outcome.violations(confirming(target, plan, scope, outcome))
     return Result(
         command="powerloss",
         seed=plan.seed,
@@ -109,7 +109,7 @@ class _Exploration:
         self._scope = scope
         self._crashes = crashes
         self._began = began
-        self._trace, self._measured = traced(target, plan)
+        self._trace, self._measured = traced(target, plan, with_sources=True)
         self._kills = likely_kills(self._trace, target.tear, random.Random(plan.seed))
         self._each = None if scope.exhaustive else max(1, scope.states // crashes.count)
         self._followed = dict.fromkeys(scope.models, 0)

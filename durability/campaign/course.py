@@ -51,9 +51,14 @@ def joined(first: Trace, second: Trace) -> tuple[Trace, int]:
     left = first.tree()
     if len(set(left.files.values())) < len(left.files):
         raise InconclusiveError("files with several names are not followed from a kill on")
-    begun: list[AnyRecord] = [
-        record for record in first.records if not isinstance(record, Output | Kill)
-    ]
+    begun: list[AnyRecord] = []
+    sources: dict[int, str] = {}
+    for place, record in enumerate(first.records):
+        if isinstance(record, Output | Kill):
+            continue
+        if place in first.sources:
+            sources[len(begun)] = first.sources[place]
+        begun.append(record)
     highest = max((_file(record) for record in (*first.initial, *begun)), default=0)
     numbers = {
         record.file: left.files[record.path]
@@ -61,7 +66,9 @@ def joined(first: Trace, second: Trace) -> tuple[Trace, int]:
         if isinstance(record, Open)
     }
     fresh = count(highest + 1)
-    return Trace(first.initial, [*begun, *_renumbered(second, numbers, fresh)]), len(begun)
+    sources |= {len(begun) + place: line for place, line in second.sources.items()}
+    records = [*begun, *_renumbered(second, numbers, fresh)]
+    return Trace(first.initial, records, sources), len(begun)
 
 
 def _renumbered(trace: Trace, numbers: dict[int, int], fresh: Iterator[int]) -> Iterator[AnyRecord]:

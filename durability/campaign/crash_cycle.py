@@ -148,8 +148,11 @@ class CrashCycle:
         return WriteStream.of(run.trace)
 
     def recovery(self, start: Start) -> Run:
-        """Run a recovery to its end on what a crash left, as `start` says."""
-        with self._killed(None, start) as (run, _):
+        """Run a recovery to its end on what a crash left, as `start` says.
+
+        The trace tells source lines, as for `Supervisor.run`.
+        """
+        with self._killed(None, start, with_sources=True) as (run, _):
             return run
 
     def kill_at(self, order: KillOrder, later: frozenset[str]) -> Cycle:
@@ -282,11 +285,15 @@ class CrashCycle:
             return judgement.violations, run.trace
 
     @contextmanager
-    def _killed(self, order: KillOrder | None, start: Start) -> Iterator[tuple[Run, str]]:
+    def _killed(
+        self, order: KillOrder | None, start: Start, *, with_sources: bool = False
+    ) -> Iterator[tuple[Run, str]]:
         """Run what is to be killed, and show what that left in its directory, which then goes."""
         with self._directory(start) as directory:
             launch = self._launch(start, directory)
-            yield self._run(launch, directory, order, self._plan.deadline_s), directory
+            deadline_s = self._plan.deadline_s
+            run = self._run(launch, directory, order, deadline_s, with_sources=with_sources)
+            yield run, directory
 
     def _launch(self, start: Start, directory: str) -> Launch:
         target = self._target

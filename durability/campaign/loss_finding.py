@@ -23,7 +23,6 @@ from durability.crash.plan import Plan
 from durability.errors import CannotKeepError
 from durability.report.crash_state import CrashStateCase, LossViolation, LostOperation, keep
 from durability.trace.records import shown
-from durability.trace.trace import Trace
 
 _TRIES_MAX: Final = 200
 _STATES_MAX: Final = 300
@@ -85,9 +84,9 @@ class Scene(msgspec.Struct, frozen=True, array_like=True):
         """Return the state that was drawn under a model."""
         return cls(model, draw.moment, as_bytes(draw.kept))
 
-    def state(self, trace: Trace, since: int = 0) -> CrashState:
-        """Return the state itself, of the trace that it was drawn from, `since` as for `Plan`."""
-        moment = LossWalk(MODELS[self.model], trace, since).at(self.moment)
+    def state(self, course: Course) -> CrashState:
+        """Return the state itself, of the course that it was drawn from."""
+        moment = LossWalk(MODELS[self.model], course.trace, course.since).at(self.moment)
         return moment.state(int.from_bytes(self.kept, "big"))
 
 

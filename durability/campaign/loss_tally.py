@@ -14,8 +14,8 @@ from durability.errors import DurabilityError
 from durability.report.crash_state import LossViolation
 from durability.targets.contract import Target
 
-Confirming = Callable[[list[Told]], list[Told]]
-"""Tries to show findings on real file systems."""
+Confirming = Callable[[list[tuple[Course, Told]]], list[Told]]
+"""Tries to show findings of courses on real file systems; returns as many, in their order."""
 
 
 class LossTally:
@@ -31,9 +31,10 @@ class LossTally:
         self.broken = dict.fromkeys(models, 0)
         self.reasons = list(measured.faults)
         self.notes = list(measured.notes)
+        self.announced = measured.announced
         self._target = target
         self._plan = plan
-        self._measured = measured
+        self._violated = measured.violated
         self._promised = dict.fromkeys(models, 0)
         self._pruned = 0
         self._shown: dict[str, Shown] = {}
@@ -56,11 +57,8 @@ class LossTally:
         self.reasons += [fault for fault in explored.faults if fault not in self.reasons]
         self.notes += [note for note in explored.notes if note not in self.notes]
 
-    def violations(self, confirmed: Confirming | None = None) -> list[LossViolation]:
-        """Return one violation of each kind, made small, and keep its state.
-
-        `confirmed` is what they go through before that: it returns as many, in their order.
-        """
+    def violations(self, confirmed: Confirming | None) -> list[LossViolation]:
+        """Return one violation of each kind, made small, confirmed if asked for, and kept."""
         if not self._shown:
             return []
         kinds = [shown for _, shown in sorted(self._shown.items())]
@@ -73,27 +71,28 @@ class LossTally:
             # What was seen has been seen.
             self.reasons.append(f"not made small: {str(error) or 'interrupted'}")
             return [self._in_doubt(shown.as_seen()) for shown in kinds]
+        courses = [self._courses[shown.course] for shown in kinds]
         if confirmed is not None:
-            told = confirmed(told)
+            told = confirmed(list(zip(courses, told, strict=True)))
         return [
-            self._in_doubt(self._keep(one, self._courses[shown.course]))
-            for one, shown in zip(told, kinds, strict=True)
+            self._in_doubt(self._keep(one, course))
+            for one, course in zip(told, courses, strict=True)
         ]
 
     def _tell(self, shown: Shown) -> Told:
         course = self._courses[shown.course]
-        directory, later = self._plan.directory, self._measured.announced
+        directory, later = self._plan.directory, self.announced
         with LossExplorer(self._target, directory, course, later) as explorer:
             return LossFinder(explorer, course, tuple(self.explored)).tell(shown)
 
     def _keep(self, told: Told, course: Course) -> LossViolation:
-        plan, later = self._plan, sorted(self._measured.announced)
+        plan, later = self._plan, sorted(self.announced)
         cases = LossCases(plan.target_name, self._target.name, plan.findings, later)
-        return cases.keep(told.violation, course, told.scene.state(course.trace, course.since))
+        return cases.keep(told.violation, course, told.scene.state(course))
 
     def _in_doubt(self, violation: LossViolation) -> LossViolation:
         """Say of a violation that the description of the target may be wrong, where it may."""
-        if violation.kind not in self._measured.violated:
+        if violation.kind not in self._violated:
             return violation
         message = f"{violation.message}; also without any cut: is the description right?"
         return msgspec.structs.replace(violation, message=message)

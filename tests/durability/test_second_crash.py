@@ -1,6 +1,7 @@
 """A second crash: what only that shows is found, under the right first one, and can be replayed."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from durability.campaign.course import joined
 from durability.errors import InconclusiveError
 from durability.trace.records import AnyRecord, Kill, Link, Open, Output, Sync, Write
 from durability.trace.trace import Trace
-from tests.durability.commands import Done, durability, program
+from tests.durability.commands import ROOT, Done, durability, program
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 KILL = Kill(0, 0, torn=False)
@@ -67,6 +68,16 @@ def test_what_a_recovery_writes_is_durable_before_it_shows_it(tmp_path: object) 
     assert replayed.document["violations"][0]["kind"] == "lost"
 
 
+def test_the_source_lines_are_those_of_the_recovery(tmp_path: Path) -> None:
+    store = f"{ROOT}/tests/stores/log_store.py:good:rewrite"
+    counts = ("--model", "ext4-ordered", "--crashes", "6")
+    done = explored(store, str(tmp_path), "--in-recovery", *counts)
+    assert done.status == VIOLATION, done.stdout
+    (found,) = done.document["violations"]
+    sources = {one["source"].split(" < ")[0].rpartition(":")[0] for one in found["lost"]}
+    assert {source.rpartition("/")[2] for source in sources} == {"log_store.py"}
+
+
 @pytest.mark.parametrize(
     "options", [("--in-recovery", "--after-kill"), ("--crashes", "3")], ids=" ".join
 )
@@ -90,6 +101,7 @@ def test_a_run_and_its_recovery_are_joined_by_the_paths_of_files() -> None:
     first = Trace(
         [opened(3, b"a")],
         [Write(1, 3, b"a", 0, b"1", 1), Output(b"ack 1\n"), opened(5, b"b"), KILL],
+        {0: "store.py:1", 2: "store.py:2"},
     )
     recovery: list[AnyRecord] = [
         Write(1, 2, b"a", 1, b"2", 1),
@@ -98,7 +110,7 @@ def test_a_run_and_its_recovery_are_joined_by_the_paths_of_files() -> None:
         Sync(1, b"c", data_only=False, file=9),
         Output(b"item 1\n"),
     ]
-    second = Trace([opened(2, b"a"), opened(1, b"b")], recovery)
+    second = Trace([opened(2, b"a"), opened(1, b"b")], recovery, {1: "store.py:3"})
     trace, since = joined(first, second)
     assert trace.initial == first.initial
     assert trace.records == [
@@ -110,6 +122,7 @@ def test_a_run_and_its_recovery_are_joined_by_the_paths_of_files() -> None:
         Sync(1, b"c", data_only=False, file=6),
         Output(b"item 1\n"),
     ]
+    assert trace.sources == {0: "store.py:1", 1: "store.py:2", 3: "store.py:3"}
     assert since == 2
 
 

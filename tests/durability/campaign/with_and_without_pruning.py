@@ -8,6 +8,7 @@ A process of its own, so that the node it explores may be an edited one.
 import json
 import sys
 import tempfile
+from functools import partial
 
 from durability.campaign.course import Course
 from durability.campaign.cycle import Plan
@@ -40,7 +41,7 @@ def main(name: str, models: str, states: str) -> None:
             for model in models.split(",")
         }
 
-        def explored(*, pruning: bool) -> bytes:
+        def explored(_: int, *, pruning: bool) -> bytes:
             found = {}
             faults: set[str] = set()
             pruned = 0
@@ -58,7 +59,7 @@ def main(name: str, models: str, states: str) -> None:
             told = {"broken": found, "faults": sorted(faults), "pruned": pruned}
             return json.dumps(told).encode()
 
-        ways = [run_alone(lambda _, on=on: explored(pruning=on)) for on in (True, False)]
+        ways = [run_alone(partial(explored, pruning=on)) for on in (True, False)]
     sys.stdout.write(json.dumps([json.loads(way) for way in ways]))
 
 
