@@ -17,11 +17,12 @@ from durability.trace.trace import Trace
 
 
 class Plan:
-    """The states of one trace under one model."""
+    """The states of one trace under one model; of cuts behind its first `since` records."""
 
-    def __init__(self, model: Model, trace: Trace) -> None:
+    def __init__(self, model: Model, trace: Trace, since: int = 0) -> None:
         self.model = model
         self._trace = trace
+        self._since = since
 
     def moments(self) -> Iterator[Moment]:
         """Yield the moments between which nothing becomes durable and nothing is promised.
@@ -37,7 +38,7 @@ class Plan:
         def moment(cut: int) -> Iterator[Moment]:
             nonlocal seen
             now = disk.version, len(disk.pending), printed
-            if now != seen:
+            if now != seen and cut >= self._since:
                 seen = now
                 yield Moment(disk, cut, printed)
 
