@@ -24,6 +24,7 @@ STAGES = (
     ("recording", "doctor", "replay"),
     ("disk",),
     ("crash_loop", "offline", "power_loss", "lint", "disk_faults", "simulation_campaign"),
+    ("second_crash",),
     ("scenarios",),
     ("mutants",),
     ("checking",),

@@ -117,7 +117,7 @@ def hunt_all(
 
 def _explore(defect: PlantedDefect, root: Path, seed: int) -> dict[str, Any]:
     result = root / "result.json"
-    arguments = [defect.technique, defect.target, "--json", str(result)]
+    arguments = [defect.technique, defect.target, *defect.options, "--json", str(result)]
     if defect.technique == "disk":
         arguments += ["--fault", ",".join(FAULTS_LOOKED_AT), "--seed", str(seed)]
     else:

@@ -20,7 +20,7 @@ _POWER: Final = _EVERY - {"prefix"}
 class PlantedDefect(msgspec.Struct, frozen=True):
     """One defect: in the file `path`, `old`, which occurs there once, becomes `new`.
 
-    `technique` is the command that looks for it, with `target`.
+    `technique` is the command that looks for it, with `target` and `options`.
     """
 
     id: str
@@ -32,6 +32,7 @@ class PlantedDefect(msgspec.Struct, frozen=True):
     old: str
     new: str
     technique: Literal["powerloss", "disk"] = "powerloss"
+    options: tuple[str, ...] = ()
 
 
 PLANTED: Final = (
@@ -48,7 +49,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D05",
         "the metadata's rename is never synced in the directory",
-        "commit-beyond-log",
+        "not-elected",
         "reference-follower",
         _POWER,
         "raft/filesystem.py",
@@ -89,6 +90,19 @@ PLANTED: Final = (
         "            pass\n"
         "        self._file_bytes += len(data)\n",
         "disk",
+    ),
+    PlantedDefect(
+        "D19",
+        "a segment whose removal was not synced comes back, and is read up to the hole behind it",
+        "recovery-failed",
+        "reference-batches",
+        frozenset({"btrfs", "posix-default"}),
+        "raft/recovery.py",
+        "    kept = firsts[covered:]\n",
+        "    kept = firsts[covered:]\n"
+        "    lost = _corruption(_survey(filesystem, metadata, base, firsts), 0)\n"
+        "    if covered and lost:\n"
+        "        raise lost\n",
     ),
     PlantedDefect(
         "D20",
@@ -225,5 +239,18 @@ PLANTED: Final = (
         "    if damage and not repair:\n        raise damage\n",
         "    damage = None\n",
         "disk",
+    ),
+    PlantedDefect(
+        "D46",
+        "recovery cuts off what it is to write again: a second crash inside it loses more",
+        "lost",
+        "reference",
+        _EVERY,
+        "raft/recovery.py",
+        "            file.overwrite(offset, file.read(offset, segment.end - offset))\n",
+        "            unsure_bytes = file.read(offset, segment.end - offset)\n"
+        "            file.truncate(offset)\n"
+        "            file.append(unsure_bytes)\n",
+        options=("--in-recovery", "--crashes", "40"),
     ),
 )
