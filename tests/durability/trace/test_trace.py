@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from durability.errors import UnreadableError
 from durability.targets.contract import Call
+from durability.trace.failure import ERRNO
 from durability.trace.kill_order import KillOrder
 from durability.trace.records import (
     Allocate,
     AnyRecord,
+    Failed,
     Kill,
     Link,
     MakeDirectory,
@@ -54,6 +56,7 @@ RECORDS: list[st.SearchStrategy[AnyRecord]] = [
     st.builds(Output, BYTES),
     st.builds(Untraceable, NUMBER, st.text(max_size=9), BYTES),
     st.builds(Refused, NUMBER, st.text(max_size=9)),
+    st.builds(Failed, NUMBER, st.text(max_size=9), BYTES, st.sampled_from(list(ERRNO)), NUMBER),
     st.builds(Kill, NUMBER, NUMBER, FLAG),
 ]
 SOURCES = st.dictionaries(st.integers(0, 9), st.text(max_size=9), max_size=2)
