@@ -24,7 +24,7 @@ from durability.campaign.loss_finding import LossCases, LossFinder, Shown, Told
 from durability.campaign.workers import Work, WorkerError, Workers, run_alone
 from durability.confirmation.confirmation import confirm, impossible
 from durability.crash.loss_states import Draw, LossStates
-from durability.crash.models import MODELS
+from durability.crash.models import Model
 from durability.crash.plan import Plan as StatesPlan
 from durability.errors import DurabilityError
 from durability.recording import traced
@@ -111,7 +111,7 @@ class _Exploration:
         self._later = self._measured.announced
         self._states = {
             name: LossStates(
-                MODELS[name],
+                Model.named(name),
                 self._trace,
                 seed=plan.seed,
                 limit=None if scope.exhaustive else scope.states,
@@ -175,7 +175,7 @@ class _Exploration:
             def work(data: bytes) -> bytes:
                 item = msgspec.msgpack.decode(data, type=_Item)
                 draws = [Draw(moment, int.from_bytes(kept, "big")) for moment, kept in item.draws]
-                explored = explorer.explore(MODELS[item.model], draws)
+                explored = explorer.explore(Model.named(item.model), draws)
                 return msgspec.msgpack.encode(_Item(item.model, explored=explored))
 
             yield work
@@ -257,7 +257,7 @@ class _Exploration:
 
     def _figures_of(self, name: str) -> dict[str, Any]:
         states = self._states[name]
-        legal, is_lower_bound = StatesPlan(MODELS[name], self._trace).count()
+        legal, is_lower_bound = StatesPlan(Model.named(name), self._trace).count()
         return {
             "legal": max(legal, states.distinct),
             "legal_is_lower_bound": is_lower_bound,

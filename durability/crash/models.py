@@ -117,8 +117,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         """
         if sector_bytes < SECTOR_BYTES or PAGE_BYTES % sector_bytes:
             raise UsageError(
-                f"a sector has {SECTOR_BYTES} bytes or more, {PAGE_BYTES} a multiple of them,"
-                f" not {sector_bytes}"
+                f"no sector has {sector_bytes} bytes: it has {SECTOR_BYTES} or more, and sectors"
+                f" fill a page of {PAGE_BYTES}"
             )
         in_place = not (self.data_in_log or self.copy_on_write or self.everything_at_once)
         if not in_place or not self.keeps_unsynced or sector_bytes >= self.unit_bytes:

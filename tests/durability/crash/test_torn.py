@@ -76,7 +76,7 @@ def test_a_torn_model_has_a_name_that_leads_to_it() -> None:
 @pytest.mark.parametrize("sector_bytes", [-512, 0, 256, 513, 8192])
 def test_what_is_no_size_of_a_sector_is_refused(sector_bytes: int) -> None:
     for name in ("ext4-ordered", "btrfs"):
-        with pytest.raises(UsageError, match=f"not {sector_bytes}"):
+        with pytest.raises(UsageError, match=f"no sector has {sector_bytes} bytes"):
             MODELS[name].torn(sector_bytes)
 
 
