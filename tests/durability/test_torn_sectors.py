@@ -7,6 +7,7 @@ import pytest
 from durability import check
 from durability.errors import UsageError
 from durability.report.crash_state import LossViolation
+from durability.trace.kill_order import PAGE_BYTES
 from tests.durability.commands import ROOT, durability, program
 from tests.stores import log_store, overwriting_store
 
@@ -38,14 +39,14 @@ def test_a_page_whose_checksum_nobody_checks_must_not_be_torn(
 
 @pytest.mark.parametrize("model", ["ext4-ordered", "xfs"])
 def test_a_store_that_is_functions_is_torn_too(model: str, tmp_path: Path) -> None:
-    def checked(**options: int) -> list[str]:
+    def checked(sector_bytes: int = PAGE_BYTES) -> list[str]:
         found = check(
             overwriting_store.overwrite,
             overwriting_store.recover,
             models=[model],
             kills=0,
             findings=str(tmp_path),
-            **options,
+            sector_bytes=sector_bytes,
         )
         return [violation.strongest_model or "" for violation in found.violations]
 
