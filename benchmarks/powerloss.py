@@ -25,9 +25,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--states", type=int, default=2000, help="of each model")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--no-pruning", action="store_true", help="recover each state")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
-    figures = {name: _measured(name, arguments.states, arguments.jobs) for name in _TARGETS}
+    scope = LossScope(
+        models=DEFAULT_MODELS,
+        states=arguments.states,
+        jobs=arguments.jobs,
+        pruning=not arguments.no_pruning,
+    )
+    figures = {name: _measured(name, scope) for name in _TARGETS}
     for name, found in figures.items():
         print(f"{name:<20}{', '.join(f'{key} {value}' for key, value in found.items())}")
     if arguments.json:
@@ -35,7 +42,7 @@ def main() -> None:
             json.dump(figures, file, indent=2)
 
 
-def _measured(name: str, states: int, jobs: int) -> dict[str, object]:
+def _measured(name: str, scope: LossScope) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as findings:
         plan = Plan(
             target_name=name,
@@ -45,9 +52,8 @@ def _measured(name: str, states: int, jobs: int) -> dict[str, object]:
             directory=ram_disk(),
             findings=findings,
         )
-        scope = LossScope(models=DEFAULT_MODELS, states=states, jobs=jobs)
         result = power_loss(catalogue.find(name), plan, scope, lambda _: None)
-    keys = ("explored", "states_per_second")
+    keys = ("explored", "pruned", "states_per_second")
     return {"verdict": result.verdict, **{key: result.figures[key] for key in keys}}
 
 

@@ -22,21 +22,17 @@ from durability.audit.recovered import DirectoryAudit
 from durability.campaign.cycle import Cycle, Mechanism, Plan
 from durability.campaign.places import ram_disk
 from durability.crash_loop import Limits, crash_loop, exact_or_timer
+from durability.disk_command import disk_command
 from durability.doctor import doctor
 from durability.errors import DurabilityError, UnreadableError, UsageError
 from durability.offline import Scope, explore
-from durability.power_loss_commands import (
-    disk_command,
-    lint_command,
-    mutants_command,
-    powerloss,
-)
+from durability.power_loss_commands import lint_command, mutants_command, powerloss
 from durability.recording import record, render
 from durability.replay import replay
 from durability.report.command import CommandGroup, output, reporting
 from durability.report.finding import FINDINGS
+from durability.report.progress import CampaignProgress
 from durability.report.result import Result
-from durability.report.terminal import CrashProgress
 from durability.scenarios.running import run_scenarios
 from durability.scenarios.scenario import Conditions
 from durability.simulation.options import Faults
@@ -191,7 +187,7 @@ def crash(
     jobs = common["jobs"] or len(os.sched_getaffinity(0))
     if offline:
         scope = Scope(jobs=jobs, budget_s=common["budget"], checked=cross_check)
-        with CrashProgress(None, Console(stderr=True)) as progress:
+        with CampaignProgress("kills", None, Console(stderr=True)) as progress:
             return explore(found, plan, scope, partial(_advance, progress))
     limits = Limits(
         kills=wanted,
@@ -199,7 +195,7 @@ def crash(
         jobs=min(wanted, jobs),
         budget_s=common["budget"],
     )
-    with CrashProgress(wanted * plan.links, Console(stderr=True)) as progress:
+    with CampaignProgress("kills", wanted * plan.links, Console(stderr=True)) as progress:
         result = crash_loop(found, plan, limits, partial(_advance, progress))
     if why:
         result.notes.append(why)
@@ -212,8 +208,9 @@ def _refuse(wrong: object, why: str) -> None:
         raise UsageError(why)
 
 
-def _advance(progress: CrashProgress, cycle: Cycle) -> None:
+def _advance(progress: CampaignProgress, cycle: Cycle) -> None:
     progress(
+        1,
         landed=cycle.landed,
         torn=cycle.torn,
         acknowledged=cycle.acknowledged,

@@ -4,6 +4,7 @@ Each check is a small experiment whose outcome is known beforehand. A check that
 commands depend on is `needed`; the others only say what the machine would permit.
 """
 
+import errno
 import os
 import random
 import subprocess
@@ -19,6 +20,7 @@ from durability.campaign.workers import run_alone
 from durability.errors import DurabilityError
 from durability.report.result import Result
 from durability.targets.contract import Call
+from durability.trace.failure import FailureOrder
 from durability.trace.kill_order import PAGE_BYTES, KillOrder
 from durability.trace.records import Output, Sync, Write
 from durability.trace.supervisor import Run, Supervisor
@@ -26,6 +28,9 @@ from durability.trace.supervisor import Run, Supervisor
 _KILLS: Final = 20
 _RECORD_BYTES: Final = 100
 _STREAM_BYTES: Final = 20_000
+_WRITES: Final = 10
+_FAILS: Final = 3
+"""Which of the writes fails, from 1."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -59,6 +64,7 @@ def _checks(directory: str, control: int) -> list[Check]:
         ("exact kill", _exact_kill),
         ("torn write", _torn_write),
         ("order of acknowledgements", _order_of_acknowledgements),
+        ("failing disk", _failing_disk),
     ]
     found: list[Check] = []
     try:
@@ -117,6 +123,23 @@ def _order_of_acknowledgements(supervisor: Supervisor, root: str) -> str:
     return f"{rounds} acknowledgements, each between its sync and the next write"
 
 
+def _failing_disk(supervisor: Supervisor, root: str) -> str:
+    """One call must fail as ordered and change nothing, and all the others must succeed."""
+    path = os.path.join(root, "log")
+    order = FailureOrder("write-eio", 1 + _FAILS)  # the first call creates the file
+    run = supervisor.run(Call(partial(_append_some, path)), root, failure=order)
+    with open(path, "rb") as file:
+        content = file.read()
+    kept = [number for number in range(_WRITES) if number != _FAILS - 1]
+    seen = run.trace.lines()
+    if seen != [str(errno.EIO)] or content != b"".join(map(_record, kept)):
+        raise _UnexpectedError(
+            f"write {_FAILS} was to fail with {errno.EIO}, but errors are {seen}, and"
+            f" {len(content)} bytes are there"
+        )
+    return f"of {_WRITES} writes one failed, as ordered, and the others are there"
+
+
 def _require_landed(run: Run) -> None:
     if not run.landed():
         reason = "; ".join(run.differences) or run.stderr or "it was not reached"
@@ -135,6 +158,15 @@ def _append(path: str) -> None:
         os.fdatasync(descriptor)
         os.write(1, b"ack %d\n" % number)
         number += 1
+
+
+def _append_some(path: str) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    for number in range(_WRITES):
+        try:
+            os.write(descriptor, _record(number))
+        except OSError as error:
+            os.write(1, b"%d\n" % (error.errno or 0))
 
 
 def _write_once(path: str, data: bytes) -> None:

@@ -18,17 +18,19 @@ from typing import Any, Final
 import msgspec
 
 from durability.campaign import tally
+from durability.campaign.course import Course
 from durability.campaign.cycle import Plan
+from durability.campaign.known_recoveries import KnownRecoveries
 from durability.campaign.loss_explorer import Explored, LossExplorer, as_bytes
-from durability.campaign.loss_finding import LossCases, LossFinder, Shown, Told
-from durability.campaign.workers import Work, WorkerError, Workers, run_alone
+from durability.campaign.loss_finding import Told
+from durability.campaign.loss_tally import Confirming, LossTally
+from durability.campaign.workers import Work, WorkerError, Workers
 from durability.confirmation.confirmation import confirm, impossible
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import Model
 from durability.crash.plan import Plan as StatesPlan
 from durability.errors import DurabilityError
 from durability.recording import traced
-from durability.report.crash_state import LossViolation
 from durability.report.result import Result
 from durability.targets.contract import Target
 
@@ -50,6 +52,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
 
     `explicit` says that the user asked for so many, so that less for want of time shows nothing.
     `at_first` ends the exploration of a model with the first batch in which something is broken.
+    With `pruning` a state that recovery cannot tell from another one is not recovered.
     `confirm` asks to show what is found on real file systems, too.
     """
 
@@ -60,6 +63,7 @@ class LossScope(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     budget_s: float | None = None
     at_first: bool = False
+    pruning: bool = True
     confirm: bool = False
 
 
@@ -73,22 +77,49 @@ def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress)
     with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
         plan = msgspec.structs.replace(plan, directory=base)
         exploration = _Exploration(target, plan, scope, began)
+        outcome = exploration.tally
         try:
             exploration.explore(progress)
         except KeyboardInterrupt:
-            exploration.reasons.append("interrupted")
+            outcome.reasons.append("interrupted")
         except WorkerError as error:
-            exploration.reasons.append(str(error))
-        violations = exploration.violations()
+            outcome.reasons.append(str(error))
+        violations = outcome.violations(confirming(target, plan, scope, outcome))
     return Result(
         command="powerloss",
         seed=plan.seed,
         elapsed_s=time.monotonic() - began,
         figures=exploration.figures(),
         violations=[*violations],
-        reasons=tally.most_important([*exploration.reasons, *exploration.doubts()]),
-        notes=exploration.notes,
+        reasons=tally.most_important([*outcome.reasons, *outcome.doubts()]),
+        notes=outcome.notes,
     )
+
+
+def confirming(target: Target, plan: Plan, scope: LossScope, tally: LossTally) -> Confirming | None:
+    """Return what shows findings on the file systems of their models; None if not asked for.
+
+    What it cannot do the tally is told.
+    """
+    if not scope.confirm:
+        return None
+    why_not = impossible(scope.models)
+    if why_not is not None:
+        tally.reasons.append(f"nothing can be confirmed here: {why_not}")
+        return None
+
+    def confirmed(found: list[tuple[Course, Told]]) -> list[Told]:
+        place = os.path.join(plan.directory, "file-system")
+        os.mkdir(place)
+        try:
+            outcome = confirm(target, tally.announced, found, place)
+        except (DurabilityError, KeyboardInterrupt) as error:
+            tally.reasons.append(f"not confirmed: {str(error) or 'interrupted'}")
+            return [told for _, told in found]
+        tally.notes += outcome.notes
+        return outcome.findings
+
+    return confirmed
 
 
 class _Item(msgspec.Struct, frozen=True, array_like=True):
@@ -108,7 +139,6 @@ class _Exploration:
         self._scope = scope
         self._began = began
         self._trace, self._measured = traced(target, plan, with_sources=True)
-        self._later = self._measured.announced
         self._states = {
             name: LossStates(
                 Model.named(name),
@@ -119,17 +149,9 @@ class _Exploration:
             )
             for name in scope.models
         }
-        self._explored = dict.fromkeys(scope.models, 0)
-        self._broken = dict.fromkeys(scope.models, 0)
-        self._shown: dict[str, Shown] = {}
-        self._promised = dict.fromkeys(scope.models, 0)
+        self._course = Course(self._trace)
         self._exploring_s = 0.0
-        self.reasons = list(self._measured.faults)
-        self.notes = list(self._measured.notes)
-        why_not = impossible(scope.models) if scope.confirm else None
-        self._confirms = scope.confirm and why_not is None
-        if why_not is not None:
-            self.reasons.append(f"nothing can be confirmed here: {why_not}")
+        self.tally = LossTally(target, plan, self._measured, scope.models)
 
     def explore(self, progress: Progress) -> None:
         """Recover and judge the states, in batches, one model after the other."""
@@ -140,7 +162,7 @@ class _Exploration:
                 for outcome in workers.map(self._batches(name, states), until):
                     item = msgspec.msgpack.decode(outcome, type=_Item)
                     assert item.explored is not None
-                    self._take(name, item.explored)
+                    self.tally.take(name, self._course, item.explored)
                     progress(item.explored)
                     self._exploring_s = time.monotonic() - began
                 if until is not None and time.monotonic() >= until:
@@ -151,26 +173,27 @@ class _Exploration:
         return None if budget_s is None else self._began + budget_s * share
 
     def _note_time(self, name: str) -> None:
-        explored = self._explored[name]
+        explored = self.tally.explored[name]
         if self._scope.exhaustive:
-            self.reasons.append(f"time was up after {explored} states of {name}")
+            self.tally.reasons.append(f"time was up after {explored} states of {name}")
         elif self._scope.explicit and explored < self._scope.states:
             of = f"{explored} of {self._scope.states}"
-            self.reasons.append(f"time was up after {of} states of {name}")
+            self.tally.reasons.append(f"time was up after {of} states of {name}")
 
     def _batches(self, name: str, states: LossStates) -> Iterator[bytes]:
         size = _BATCH_STATES if self._target.recovers_by_call else _BATCH_PROGRAM_STATES
         draws = iter(states)
         while batch := [(draw.moment, as_bytes(draw.kept)) for draw in islice(draws, size)]:
-            if self._broken[name] >= (1 if self._scope.at_first else _BROKEN_MAX):
+            if self.tally.broken[name] >= (1 if self._scope.at_first else _BROKEN_MAX):
                 return
             yield msgspec.msgpack.encode(_Item(name, batch))
 
     @contextmanager
     def _exploring(self, control: int) -> Iterator[Work]:
         del control
-        directory = self._plan.directory
-        with LossExplorer(self._target, directory, self._trace, self._later) as explorer:
+        directory, later = self._plan.directory, self._measured.announced
+        known = KnownRecoveries() if self._scope.pruning else None
+        with LossExplorer(self._target, directory, self._course, later, known) as explorer:
 
             def work(data: bytes) -> bytes:
                 item = msgspec.msgpack.decode(data, type=_Item)
@@ -180,68 +203,8 @@ class _Exploration:
 
             yield work
 
-    def _take(self, name: str, explored: Explored) -> None:
-        self._explored[name] += explored.states
-        self._promised[name] += explored.promised
-        self._broken[name] += len(explored.broken)
-        for broken in explored.broken:
-            for kind, violation in {found.kind: found for found in broken.violations}.items():
-                self._shown.setdefault(kind, Shown(kind)).add(name, broken.draw, violation)
-        self.reasons += [fault for fault in explored.faults if fault not in self.reasons]
-        self.notes += [note for note in explored.notes if note not in self.notes]
-
-    def violations(self) -> list[LossViolation]:
-        """Return one violation of each kind, made small, and keep its state."""
-        if not self._shown:
-            return []
-        name = self._target.name
-        cases = LossCases(
-            self._plan.target_name, name, self._plan.findings, self._trace, sorted(self._later)
-        )
-
-        def work(control: int) -> bytes:
-            del control
-            directory = self._plan.directory
-            with LossExplorer(self._target, directory, self._trace, self._later) as explorer:
-                finder = LossFinder(explorer, self._trace, tuple(self._states))
-                told = [finder.tell(shown) for _, shown in sorted(self._shown.items())]
-            return msgspec.msgpack.encode(told)
-
-        try:
-            told = msgspec.msgpack.decode(run_alone(work), type=list[Told])
-        except (DurabilityError, KeyboardInterrupt) as error:
-            # What was seen has been seen.
-            self.reasons.append(f"not made small: {str(error) or 'interrupted'}")
-            seen = [shown.as_seen() for _, shown in sorted(self._shown.items())]
-            return [self._in_doubt(violation) for violation in seen]
-        if self._confirms:
-            told = self._confirmed(told)
-        return [
-            self._in_doubt(cases.keep(one.violation, one.scene.state(self._trace))) for one in told
-        ]
-
-    def _confirmed(self, told: list[Told]) -> list[Told]:
-        """Try to show the findings on the file systems that their models are of."""
-        place = os.path.join(self._plan.directory, "file-system")
-        os.mkdir(place)
-        try:
-            confirmed = confirm(self._target, self._trace, self._later, told, place)
-        except (DurabilityError, KeyboardInterrupt) as error:
-            self.reasons.append(f"not confirmed: {str(error) or 'interrupted'}")
-            return told
-        self.notes += confirmed.notes
-        return confirmed.findings
-
-    def _in_doubt(self, violation: LossViolation) -> LossViolation:
-        """Say of a violation that the description of the target may be wrong, where it may."""
-        if violation.kind not in self._measured.violated:
-            return violation
-        message = f"{violation.message}; also without any cut: is the description right?"
-        return msgspec.structs.replace(violation, message=message)
-
     def figures(self) -> dict[str, Any]:
         """Return the figures by the names that they have in the JSON."""
-        explored = sum(self._explored.values())
         lines = self._trace.lines()
         speech = self._target.speech
         return {
@@ -249,9 +212,7 @@ class _Exploration:
             "operations": len(self._trace.records),
             "acks": sum(speech.acknowledged.search(line) is not None for line in lines),
             "models": {name: self._figures_of(name) for name in self._states},
-            "explored": explored,
-            "promised": sum(self._promised.values()),
-            "states_per_second": round(explored / self._exploring_s) if explored else 0,
+            **self.tally.figures(self._exploring_s),
             "untraceable": self._trace.untraceable(),
         }
 
@@ -261,26 +222,7 @@ class _Exploration:
         return {
             "legal": max(legal, states.distinct),
             "legal_is_lower_bound": is_lower_bound,
-            "explored": self._explored[name],
+            "explored": self.tally.explored[name],
             "distinct": states.distinct,
-            "violations": self._broken[name],
+            "violations": self.tally.broken[name],
         }
-
-    def doubts(self) -> list[str]:
-        """Return why the states may show nothing."""
-        if not any(self._explored.values()):
-            return ["no state was explored: the time was too short"]
-        doubts = [
-            f"no state of {name} was explored: the time was too short"
-            for name, explored in self._explored.items()
-            if not explored
-        ]
-        silent = [
-            name for name, count in self._explored.items() if count and not self._promised[name]
-        ]
-        if silent:
-            doubts.append(
-                f"nothing was acknowledged before any of the cuts of {', '.join(silent)}: does the"
-                " program print its acknowledgements, and flush its standard output after each?"
-            )
-        return doubts

@@ -3,15 +3,16 @@
 import math
 import os
 import secrets
+from functools import partial
 from typing import Any
 
 import click
+from rich.console import Console
 
 from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored
 from durability.campaign.places import ram_disk
 from durability.crash.models import DEFAULT_MODELS, MODELS, SECTOR_BYTES
-from durability.disk_errors import disk_errors
 from durability.errors import UsageError
 from durability.lint import lint
 from durability.mutants.hunt import hunt_all
@@ -19,7 +20,9 @@ from durability.mutants.planted import PLANTED
 from durability.power_loss import STATES, LossScope, power_loss
 from durability.report.command import reporting
 from durability.report.finding import FINDINGS
+from durability.report.progress import CampaignProgress
 from durability.report.result import Result
+from durability.second_crash import CRASHES, Crashes, second_crash
 from durability.targets import catalogue
 from durability.trace.kill_order import PAGE_BYTES
 
@@ -70,6 +73,17 @@ def _torn(models: tuple[str, ...], sector_bytes: int) -> tuple[str, ...]:
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
 @click.option("--confirm", is_flag=True, help="Show findings on real file systems; needs root.")
 @click.option(
+    "--in-recovery", is_flag=True, help="Cut the power again, in the recovery of what a cut left."
+)
+@click.option("--after-kill", is_flag=True, help="Kill, and cut the power in the recovery.")
+@click.option(
+    "--crashes",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"How many first crashes with either; by default {CRASHES}.",
+)
+@click.option("--no-pruning", is_flag=True, help="Recover also what recovery cannot tell apart.")
+@click.option(
     "--measure",
     type=click.FloatRange(0, min_open=True),
     default=5.0,
@@ -97,6 +111,13 @@ def powerloss(
     """
     if exhaustive and states is not None:
         raise UsageError("--exhaustive looks at all states: no --states")
+    in_recovery, after_kill, count = (
+        common[name] for name in ("in_recovery", "after_kill", "crashes")
+    )
+    if in_recovery and after_kill:
+        raise UsageError("a first crash is a cut, --in-recovery, or a kill, --after-kill")
+    if count is not None and not (in_recovery or after_kill):
+        raise UsageError("--crashes needs --in-recovery or --after-kill")
     sector_bytes = common["sector_bytes"]
     if confirm and sector_bytes < PAGE_BYTES:
         raise UsageError("no disk tears a page on request: no --confirm with --sector-bytes")
@@ -115,11 +136,27 @@ def powerloss(
         explicit=states is not None,
         exhaustive=exhaustive,
         at_first=first,
+        pruning=not common["no_pruning"],
         confirm=confirm,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),
         budget_s=common["budget"],
     )
-    return power_loss(catalogue.find(target), plan, scope, _ignore)
+    found = catalogue.find(target)
+    with CampaignProgress("states", None, Console(stderr=True)) as progress:
+        advance = partial(_advance, progress)
+        if in_recovery or after_kill:
+            crashes = Crashes("kill" if after_kill else "cut", count or CRASHES, count is not None)
+            return second_crash(found, plan, scope, crashes, advance)
+        return power_loss(found, plan, scope, advance)
+
+
+def _advance(progress: CampaignProgress, explored: Explored) -> None:
+    progress(
+        explored.states,
+        promised=explored.promised,
+        pruned=explored.pruned,
+        violating=len(explored.broken),
+    )
 
 
 @click.command("lint")
@@ -140,14 +177,6 @@ def lint_command(target: str, *, models: tuple[str, ...], sector_bytes: int, **_
     return lint(catalogue.find(target), plan, _torn(models, sector_bytes))
 
 
-@click.command("disk")
-@click.argument("target", default="reference")
-@reporting("disk")
-def disk_command(target: str, **_: Any) -> Result:
-    """Let the disk fail at each operation of a short run of TARGET, in every way."""
-    return disk_errors(catalogue.find(target))
-
-
 @click.command("mutants")
 @click.argument("ids", metavar="ID...", nargs=-1)
 @reporting("mutants", campaign=True)
@@ -160,7 +189,3 @@ def mutants_command(ids: tuple[str, ...], **common: Any) -> Result:
     budget_s = math.inf if common["budget"] is None else common["budget"]
     defects = [known[name] for name in ids or known]
     return hunt_all(defects, common["seed"] or 0, jobs, budget_s, explicit=bool(ids))
-
-
-def _ignore(_: Explored) -> None:
-    """Nobody watches."""

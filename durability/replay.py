@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from durability.audit.judgement import Judgement
-from durability.audit.promises import Heard, Promises
+from durability.audit.promises import Promises
 from durability.campaign.bench import Bench
 from durability.campaign.crash_cycle import recover_and_judge
 from durability.campaign.workers import run_alone
@@ -86,7 +86,7 @@ def replay_case(path: str) -> Judgement:
 def _replay_state(path: str) -> Judgement:
     case = crash_state.load(path)
     target = catalogue.find(case.target)
-    promises = Promises.of(target, [Heard("run", case.heard)], frozenset(case.later))
+    promises = Promises.of(target, case.all_heard, frozenset(case.later))
 
     def work(control: int) -> bytes:
         del control

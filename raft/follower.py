@@ -2,9 +2,10 @@
 
 Two rules keep a follower from promising what it does not hold. It acknowledges, and commits, up to
 the last entry that the very request has verified, never up to the end of its own log, which may go
-on with entries of a leader that was deposed. And what it knows to be committed is never looked at
-again: a leader of the same or a later term holds all of that (Raft paper, section 5.4), so a
-request that arrives late, or reaches below the snapshot, can only repeat it.
+on with entries of a leader that was deposed. And what it knows to be committed is never replaced: a
+leader of the same or a later term holds all of that (Raft paper, section 5.4), so a request that
+arrives late, or reaches below the snapshot, can only repeat it, and one that goes on from another
+entry than the last committed one comes from no leader.
 """
 
 from itertools import pairwise
@@ -32,6 +33,7 @@ class Follower:
         replica = self._replica
         log = replica.log
         entries = _decode_entries(message)
+        self._check_committed(message, entries)
         prev_index = message.prev_log_index
         if prev_index > replica.commit_index and log.term(prev_index) != message.prev_log_term:
             hint = self._agreement_hint(prev_index)
@@ -82,6 +84,25 @@ class Follower:
                 replica.abandon_incoming()
                 raise
         self._respond_received(message, incoming.received_bytes)
+
+    def _check_committed(self, message: Message, entries: tuple[LogEntry, ...]) -> None:
+        """Check that entries above `commit_index` follow the entry that is committed there.
+
+        Where terms agree all before agrees too, so no other of the committed ones is compared.
+
+        Raises:
+            DecodeError: they follow another one.
+        """
+        replica = self._replica
+        committed = replica.commit_index - message.prev_log_index
+        if 0 <= committed < len(entries):
+            term = entries[committed - 1].term if committed else message.prev_log_term
+            committed_term = replica.log.term(replica.commit_index)
+            if term != committed_term:
+                raise DecodeError(
+                    f"entry {replica.commit_index} of term {committed_term} is committed, and the "
+                    f"leader's is of term {term}"
+                )
 
     def _store(self, entries: tuple[LogEntry, ...]) -> None:
         """Store entries the first of which is not in the log, in the place of what is there."""

@@ -59,6 +59,7 @@ def upgrade(config: Config, directory: str | os.PathLike[str] | Filesystem) -> b
         directory.lock()
         if OLD_METADATA_NAME not in directory.names():
             return False
+        directory.sync()  # an attempt that was killed may have left names unsynced
         if METADATA_NAME not in directory.names():
             _convert(directory, config)
         _remove(directory, [name for name in directory.names() if _OLD_LOG.fullmatch(name)])

@@ -29,6 +29,9 @@ GUARANTEES: Final[Mapping[str, str]] = {
     ),
     "wrong-directory": "Every file was written for the directory it is in, and under its name.",
     "unknown-format": "Every file has a format version and features that its reader knows.",
+    # What must hold whatever the disk did.
+    "damage-served": "Nothing is shown as good that was not written, whatever the disk did to it.",
+    "damage-hidden": "Damage that the files prove is refused, reported or repaired, never hidden.",
     # What recovery must do.
     "error-escaped": "What a disk reports reaches the program as an error of the disk.",
     "recovery-failed": "Recovery succeeds after every crash.",

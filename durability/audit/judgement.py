@@ -31,10 +31,36 @@ class Judgement(msgspec.Struct, frozen=True):
     faults: list[str]
     notes: list[str]
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was broken, and nothing is in the way of saying so."""
+        return not self.violations and not self.faults
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a recovery came to: all that a judgement depends on beside the promises.
+
+    But for a target's own audit. `before` and `after` are the audits of its directory, None for a
+    format that is not known here; `after` also where recovery did not end well.
+    """
+
+    before: DirectoryAudit | None
+    recovery: Recovery
+    after: DirectoryAudit | None
+
 
 def audit_before(target: Target, directory: str | DataDirectory) -> DirectoryAudit | None:
     """Audit what the crash left, before recovery changes it; None for a format not known here."""
     return audit_directory(directory) if target.data == "raft" else None
+
+
+def outcome_of(
+    directory: str | DataDirectory, before: DirectoryAudit | None, recovery: Recovery
+) -> Outcome:
+    """Audit a recovered directory; `before` is `audit_before` of the same one."""
+    readable = before is not None and recovery.outcome == "recovered"
+    after = audit_directory(directory, recovered=True) if readable else None
+    return Outcome(before, recovery, after)
 
 
 def judge(
@@ -49,25 +75,32 @@ def judge(
     `before` is `audit_before` of the same directory. Where recovery did not end well, nothing
     further is judged: what it did not print may still be there.
     """
-    ledger = promises.ledger
+    judgement = judge_outcome(target, promises, outcome_of(directory, before, recovery))
+    if target.audit is None or recovery.outcome != "recovered":
+        return judgement
+    path = directory if isinstance(directory, str) else directory.path
+    own = judge_by_own_audit(target, path, list(promises.ledger.acknowledged))
+    own = [msgspec.structs.replace(violation, subject=target.name) for violation in own]
+    return msgspec.structs.replace(judgement, violations=[*judgement.violations, *own])
+
+
+def judge_outcome(target: Target, promises: Promises, outcome: Outcome) -> Judgement:
+    """Judge what a recovery came to, without the target's own audit."""
+    ledger, recovery = promises.ledger, outcome.recovery
     violations: list[Violation] = []
     lost: list[str] = []
     faults: list[str] = []
-    if before is not None:
-        violations += before.violations
+    if outcome.before is not None:
+        violations += outcome.before.violations
     if recovery.outcome != "recovered":
         violations.append(_not_recovered(recovery, target.recovery_timeout_s))
-    else:
-        if target.speech.recovered is not None:
-            lost = ledger.lost(recovery.items, target.order)
-            faults = ledger.faults(recovery.items)
-            violations += ledger.judge(recovery.items, target.order)
-        if before is not None:
-            after = audit_directory(directory, recovered=True)
-            violations += after.violations
-            violations += promises.raft.judge(recovery.lines, before, after)
-        path = directory if isinstance(directory, str) else directory.path
-        violations += judge_by_own_audit(target, path, list(ledger.acknowledged))
+    elif target.speech.recovered is not None:
+        lost = ledger.lost(recovery.items, target.order)
+        faults = ledger.faults(recovery.items)
+        violations += ledger.judge(recovery.items, target.order)
+    if outcome.before is not None and outcome.after is not None:
+        violations += outcome.after.violations
+        violations += promises.raft.judge(recovery.lines, outcome.before, outcome.after)
     return Judgement(
         acknowledged=len(ledger.acknowledged),
         lost=len(lost),

@@ -58,6 +58,10 @@ class Ledger:
         self.announced = list(recovered)
         self._open.clear()
 
+    def show(self, items: Iterable[str]) -> None:
+        """Take all that a recovery has shown, on which one may rely as if it was acknowledged."""
+        self.acknowledged += _split(items, Counter(self.acknowledged))[1]
+
     def announce(self, item: str) -> None:
         """Take an item that may be there from here on."""
         self.announced.append(item)

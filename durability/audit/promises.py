@@ -10,17 +10,17 @@ from typing import Literal
 import msgspec
 
 from durability.audit.ledger import Ledger
-from durability.audit.raft_promises import RaftPromises, proposed
-from durability.targets.contract import Target
+from durability.audit.raft_promises import RaftPromises, accepted, proposed
+from durability.targets.contract import Target, item_in
 
 
 class Heard(msgspec.Struct, frozen=True):
     """Lines of one kind, in the order in which they were heard.
 
-    `of` a `run`: what the workload printed. Of a `recovery`: what one printed that was itself
-    killed; it promises what the node under test promises by `bootstrapped` and `vote`, and
-    announces what it proposes. `items`: the ids, not lines, that an undisturbed recovery of what
-    the run left showed.
+    `of` a `run`: what the workload printed. Of a `recovery`: what one printed that was itself ended
+    by a crash; it promises the items that it showed, and what the node under test says of itself,
+    announces what it proposes, behind what it showed, and promises what it accepts. `items`: the
+    ids, not lines, that an undisturbed recovery of what the run left showed.
     """
 
     of: Literal["run", "recovery", "items"]
@@ -35,6 +35,7 @@ class Promises:
         self.ledger = Ledger(target.speech, later)
         self.raft = RaftPromises()
         self._proposes = target.data == "raft"
+        self._shown: list[str] = []
 
     @classmethod
     def of(cls, target: Target, heard: Iterable[Heard], later: Container[str] = ()) -> "Promises":
@@ -53,9 +54,21 @@ class Promises:
                     self.raft.hear(line)
             case "items":
                 self.ledger.go_on_from(heard.lines)
+                self._shown.clear()
             case "recovery":
                 for line in heard.lines:
-                    self.raft.hear(line)
-                    item = proposed(line) if self._proposes else None
-                    if item is not None:
-                        self.ledger.announce(item)
+                    self._hear_recovery(line)
+
+    def _hear_recovery(self, line: str) -> None:
+        self.raft.hear_recovery(line)
+        shown = item_in(line, self.ledger.speech.recovered)
+        if self._proposes:
+            shown = shown or accepted(line)
+            item = proposed(line)
+            if item is not None:
+                # Only now is it settled what is there from before.
+                self.ledger.go_on_from(self._shown)
+                self.ledger.announce(item)
+        if shown is not None:
+            self._shown.append(shown)
+            self.ledger.show(self._shown)

@@ -68,6 +68,15 @@ class RaftPromises:
             case ["vote", term, candidate] if _are_numbers(term, candidate):
                 self._votes.append(_Vote(int(term), int(candidate) or None))
 
+    def hear_recovery(self, line: str) -> None:
+        """Take one complete line of a recovery that a crash has ended: what it said stands."""
+        self.hear(line)
+        match line.split():
+            case ["state", term, voted_for, *_] if _are_numbers(term, voted_for):
+                self._votes.append(_Vote(int(term), int(voted_for) or None))
+            case ["elected", term] if _are_numbers(term):
+                self._votes.append(_Vote(int(term), None))
+
     def judge(
         self, recovered_lines: Iterable[str], before: DirectoryAudit, after: DirectoryAudit
     ) -> list[Violation]:
@@ -152,6 +161,14 @@ def proposed(line: str) -> str | None:
     """Return the item that a recovery says it is about to propose; None for any other line."""
     match line.split():
         case ["proposing", item]:
+            return item
+    return None
+
+
+def accepted(line: str) -> str | None:
+    """Return the item that a recovery says was committed; None for any other line."""
+    match line.split():
+        case ["accepted", item]:
             return item
     return None
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,10 +21,11 @@ from durability.campaign.places import Scratch, require_room
 from durability.campaign.timed_kill import MICROSECONDS, Timer
 from durability.crash.content import Content
 from durability.crash.kill_points import WriteStream
-from durability.errors import DurabilityError, InconclusiveError, VacuousError
+from durability.errors import DurabilityError, InconclusiveError, MechanismError, VacuousError
 from durability.recovery import process
 from durability.recovery.recovery import recover
-from durability.targets.contract import Launch, Target
+from durability.targets.contract import Call, Launch, Target
+from durability.trace.failure import FailureOrder
 from durability.trace.kill_order import KillOrder
 from durability.trace.supervisor import Run, Supervisor
 from durability.trace.trace import Trace
@@ -87,13 +89,30 @@ class CrashCycle:
         with self._explored(start) as (run, _):
             return run
 
+    def meet(self, failure: FailureOrder) -> Run:
+        """Run the target once on a disk that fails, to its end or as far as it is explored.
+
+        Raises MechanismError where kills are not exact: calls are not answered then.
+        """
+        if not isinstance(self._mechanism, Supervisor):
+            raise MechanismError("the calls of a run that is not traced cannot fail by order")
+        with self._directory(Start()) as directory:
+            launch = self._target.workload(directory)
+            return self._mechanism.run(
+                launch, directory, self._limit, self._plan.deadline_s, failure
+            )
+
+    @property
+    def _limit(self) -> KillOrder | None:
+        """Where a run that goes on for ever is ended."""
+        return KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
+
     @contextmanager
     def _explored(self, start: Start, *, with_sources: bool = False) -> Iterator[tuple[Run, str]]:
-        limit = KillOrder(self._target.stream_bytes) if self._target.stream_bytes else None
         with self._directory(start) as directory:
             launch = self._target.workload(directory)
             measuring_s = self._plan.measuring_s
-            run = self._run(launch, directory, limit, measuring_s, with_sources=with_sources)
+            run = self._run(launch, directory, self._limit, measuring_s, with_sources=with_sources)
             if run.fault:
                 raise InconclusiveError(f"{self._target.name}: {run.fault}: {run.stderr.strip()}")
             yield run, directory
@@ -145,6 +164,14 @@ class CrashCycle:
             length = int(run.elapsed_s * MICROSECONDS) if run.trace.initial else 0
             return WriteStream(length, ())
         return WriteStream.of(run.trace)
+
+    def recovery(self, start: Start) -> Run:
+        """Run a recovery to its end on what a crash left, as `start` says.
+
+        The trace tells source lines, as for `Supervisor.run`.
+        """
+        with self._killed(None, start, with_sources=True) as (run, _):
+            return run
 
     def kill_at(self, order: KillOrder, later: frozenset[str]) -> Cycle:
         """Kill one run at a given position, recover, audit; `later` as for `recover_and_judge`.
@@ -276,11 +303,24 @@ class CrashCycle:
             return judgement.violations, run.trace
 
     @contextmanager
-    def _killed(self, order: KillOrder | None, start: Start) -> Iterator[tuple[Run, str]]:
+    def _killed(
+        self, order: KillOrder | None, start: Start, *, with_sources: bool = False
+    ) -> Iterator[tuple[Run, str]]:
         """Run what is to be killed, and show what that left in its directory, which then goes."""
         with self._directory(start) as directory:
-            launch = self._target.workload if start.killed == "run" else self._target.recovery
-            yield self._run(launch(directory), directory, order, self._plan.deadline_s), directory
+            launch = self._launch(start, directory)
+            deadline_s = self._plan.deadline_s
+            run = self._run(launch, directory, order, deadline_s, with_sources=with_sources)
+            yield run, directory
+
+    def _launch(self, start: Start, directory: str) -> Launch:
+        target = self._target
+        if start.killed == "run":
+            return target.workload(directory)
+        if target.speech.recovered is None and target.audit is not None:
+            acknowledged = Promises.of(target, start.heard).ledger.acknowledged
+            return Call(partial(target.audit, directory, acknowledged))
+        return target.recovery(directory)
 
     def _run(
         self,

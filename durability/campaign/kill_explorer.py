@@ -15,6 +15,7 @@ import msgspec
 from durability.audit.judgement import Judgement
 from durability.audit.promises import Promises
 from durability.campaign.bench import Bench
+from durability.campaign.course import Course
 from durability.campaign.crash_findings import CrashFindings
 from durability.campaign.cycle import Cycle, Found, Plan, Start
 from durability.campaign.hearing import Hearing
@@ -50,7 +51,7 @@ class Explorer:
         self._states = states
         self._walk = Walk(trace)
         self._later = later
-        self._hearing = Hearing(target, trace, later)
+        self._hearing = Hearing(target, Course(trace), later)
         said = (len(r.data) if isinstance(r, Output) else 0 for r in trace.records)
         self._printed_bytes = list(accumulate(said, initial=0))
         self._bench = Bench(target, plan.directory)

@@ -1,4 +1,4 @@
-"""Recovering and judging what power cuts left of one run: what a worker of an exploration does."""
+"""Recovering and judging what power cuts left of one course: what a worker does."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -10,13 +10,14 @@ from durability.audit.judgement import Judgement
 from durability.audit.promises import Promises
 from durability.audit.violation import Violation
 from durability.campaign.bench import Bench
+from durability.campaign.course import Course
 from durability.campaign.hearing import Hearing
+from durability.campaign.known_recoveries import KnownRecoveries
 from durability.crash.content import Content
 from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import Model
 from durability.crash.moment import Moment
 from durability.targets.contract import Target
-from durability.trace.trace import Trace
 
 
 class Broken(msgspec.Struct, frozen=True, array_like=True):
@@ -40,11 +41,13 @@ class Broken(msgspec.Struct, frozen=True, array_like=True):
 class Explored(msgspec.Struct, frozen=True, array_like=True):
     """What became of a batch of states: of how many, and how many of them were promised something.
 
-    `faults` are reasons why a state shows nothing.
+    What became of the `pruned` ones was known without recovering them. `faults` are reasons why a
+    state shows nothing.
     """
 
     states: int
     promised: int
+    pruned: int
     broken: list[Broken]
     faults: list[str]
     notes: list[str]
@@ -64,13 +67,21 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 class LossExplorer:
-    """Judges states of one trace; a context manager that tidies up."""
+    """Judges states of one course; a context manager that tidies up."""
 
-    def __init__(self, target: Target, directory: str, trace: Trace, later: frozenset[str]) -> None:
-        """Prepare to recover below `directory`; `later` as for `Ledger`."""
-        self._trace = trace
-        self._hearing = Hearing(target, trace, later)
-        self._bench = Bench(target, directory)
+    def __init__(
+        self,
+        target: Target,
+        directory: str,
+        course: Course,
+        later: frozenset[str],
+        known: KnownRecoveries | None = None,
+    ) -> None:
+        """Prepare to recover below `directory` what is not `known`; `later` as for `Ledger`."""
+        self._course = course
+        self._hearing = Hearing(target, course, later)
+        self._known = known
+        self._bench = Bench(target, directory, known)
         self._walks: dict[str, LossWalk] = {}
 
     def __enter__(self) -> Self:
@@ -88,6 +99,7 @@ class LossExplorer:
     def explore(self, model: Model, draws: Sequence[Draw]) -> Explored:
         """Return what becomes of these states."""
         groups = self._groups(model, draws)
+        pruned = self._bench.pruned
         judgements = self._bench.judge_all([(group.content, group.promises) for group in groups])
         judged = list(
             zip((draw for group in groups for draw in group.draws), judgements, strict=True)
@@ -95,15 +107,19 @@ class LossExplorer:
         return Explored(
             states=len(judged),
             promised=sum(judgement.acknowledged > 0 for _, judgement in judged),
+            pruned=self._bench.pruned - pruned,
             broken=[Broken.at(draw, j.violations) for draw, j in judged if j.violations],
-            faults=sorted({fault for _, judgement in judged for fault in judgement.faults}),
+            faults=sorted({*self._contradictions(), *(f for _, j in judged for f in j.faults)}),
             notes=sorted({note for _, judgement in judged for note in judgement.notes}),
         )
 
+    def _contradictions(self) -> list[str]:
+        return [self._known.contradiction] if self._known and self._known.contradiction else []
+
     def at(self, model: Model, number: int) -> Moment:
-        """Return a moment of the run under a model, to be used until the next is asked for."""
+        """Return a moment of the course under a model, to be used until the next is asked for."""
         if model.name not in self._walks:
-            self._walks[model.name] = LossWalk(model, self._trace)
+            self._walks[model.name] = LossWalk(model, self._course.trace, self._course.since)
         return self._walks[model.name].at(number)
 
     def judge(self, moment: Moment, kept: int) -> Judgement:

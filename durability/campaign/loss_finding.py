@@ -13,6 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from durability.audit.violation import Violation
+from durability.campaign.course import Course
 from durability.campaign.loss_explorer import LossExplorer, as_bytes
 from durability.crash.loss_states import Draw, LossWalk
 from durability.crash.models import Model
@@ -21,9 +22,7 @@ from durability.crash.operations import Data, Operation, Shift
 from durability.crash.plan import Plan
 from durability.errors import CannotKeepError
 from durability.report.crash_state import CrashStateCase, LossViolation, LostOperation, keep
-from durability.targets.contract import lines_of
-from durability.trace.records import Output, shown
-from durability.trace.trace import Trace
+from durability.trace.records import shown
 
 _TRIES_MAX: Final = 200
 _STATES_MAX: Final = 300
@@ -33,18 +32,21 @@ _SHOWN: Final = 3
 
 
 class Shown:
-    """Under which of the explored models a kind was seen, in how many states, and one of these."""
+    """Under which of the explored models a kind was seen, in how many states, and one of these.
+
+    That is a state of a course, which is given by a number.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.states: dict[str, int] = {}
-        self.first: dict[str, Draw] = {}
+        self.first: dict[str, tuple[int, Draw]] = {}
         self.seen: dict[str, Violation] = {}
 
-    def add(self, model: str, draw: Draw, violation: Violation) -> None:
+    def add(self, model: str, course: int, draw: Draw, violation: Violation) -> None:
         """Take one more state."""
         self.states[model] = self.states.get(model, 0) + 1
-        self.first.setdefault(model, draw)
+        self.first.setdefault(model, (course, draw))
         self.seen.setdefault(model, violation)
 
     def as_seen(self) -> LossViolation:
@@ -60,13 +62,18 @@ class Shown:
         )
 
     @property
+    def course(self) -> int:
+        """Which course has that state of it."""
+        return self.first[self.model.name][0]
+
+    @property
     def model(self) -> Model:
         """The most realistic of the models."""
         return min(map(Model.named, self.states), key=lambda model: model.rarity)
 
 
 class Scene(msgspec.Struct, frozen=True, array_like=True):
-    """A state of a run by numbers, as `Draw`, and the model that permits it."""
+    """A state of a course by numbers, as `Draw`, and the model that permits it."""
 
     model: str
     moment: int
@@ -77,16 +84,16 @@ class Scene(msgspec.Struct, frozen=True, array_like=True):
         """Return the state that was drawn under a model."""
         return cls(model, draw.moment, as_bytes(draw.kept))
 
-    def state(self, trace: Trace) -> CrashState:
-        """Return the state itself, of the trace that it was drawn from."""
-        moment = LossWalk(Model.named(self.model), trace).at(self.moment)
+    def state(self, course: Course) -> CrashState:
+        """Return the state itself, of the course that it was drawn from."""
+        moment = LossWalk(Model.named(self.model), course.trace, course.since).at(self.moment)
         return moment.state(int.from_bytes(self.kept, "big"))
 
 
 class Told(msgspec.Struct, frozen=True):
     """A violation as it is reported, and the state that shows it best.
 
-    `seen` is one state of each explored model under which the same kind was seen.
+    `seen` is one state of each explored model under which the course showed the same kind.
     """
 
     violation: LossViolation
@@ -104,18 +111,19 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class LossFinder:
-    """Tells what was broken in a trace's states."""
+    """Tells what was broken in a course's states."""
 
-    def __init__(self, explorer: LossExplorer, trace: Trace, explored: Sequence[str]) -> None:
+    def __init__(self, explorer: LossExplorer, course: Course, explored: Sequence[str]) -> None:
         """Prepare; `explored` are the models whose states have been looked at already."""
         self._explorer = explorer
-        self._trace = trace
+        self._course = course
+        self._trace = course.trace
         self._explored = frozenset(explored)
 
     def tell(self, shown: Shown) -> Told:
         """Return a kind of violation as it is reported, made small."""
         model = shown.model
-        draw = shown.first[model.name]
+        _, draw = shown.first[model.name]
         moment = self._explorer.at(model, draw.moment)
         strongest, draw = self._most_realistic(shown.kind, model, draw, moment.acknowledged_bytes)
         moment = self._explorer.at(strongest, draw.moment)
@@ -134,7 +142,11 @@ class LossFinder:
             persisted=tuple(map(self._described, state.persisted)),
             lost=tuple(map(self._described, state.lost)),
         )
-        seen = [Scene.of(name, first) for name, first in shown.first.items()]
+        seen = [
+            Scene.of(name, first)
+            for name, (course, first) in shown.first.items()
+            if course == shown.course
+        ]
         return Told(told, Scene.of(strongest.name, Draw(draw.moment, kept)), seen)
 
     def _violation(self, moment: Moment, kept: int, kind: str) -> Violation | None:
@@ -163,8 +175,11 @@ class LossFinder:
     ) -> tuple[Model, Draw]:
         """Return the first model, and a state of it, that shows a kind with as much promised.
 
-        Models that lose all at once are not asked: their states cannot be made smaller.
+        Models that lose all at once are not asked: their states cannot be made smaller. Where the
+        course begins on what a cut left, what permits that is not to be less than it takes.
         """
+        if self._course.left_by is not None:
+            return model, draw
         for other in model.more_realistic():
             if other.name not in self._explored and other.keeps_unsynced:
                 for found in self._states_with(other, acknowledged_bytes):
@@ -175,7 +190,7 @@ class LossFinder:
     def _states_with(self, model: Model, acknowledged_bytes: int) -> Iterator[Draw]:
         """Yield likely states of the moments at which so much had been printed."""
         seen: set[bytes] = set()
-        for number, moment in enumerate(Plan(model, self._trace).moments()):
+        for number, moment in enumerate(Plan(model, self._trace, self._course.since).moments()):
             if moment.acknowledged_bytes != acknowledged_bytes:
                 continue
             for kept in chain(moment.forgotten(), moment.single()):
@@ -187,6 +202,8 @@ class LossFinder:
     def _circumstances(self, shown: Shown, model: Model, state: CrashState) -> Iterator[str]:
         counts = (f"{count} states of {name}" for name, count in shown.states.items())
         yield f"in {' and '.join(counts)}"
+        if self._course.where:
+            yield self._course.where
         if state.cut:
             yield f"cut after {self._trace.records[state.cut - 1]}"
         if state.lost:
@@ -212,23 +229,22 @@ class LossFinder:
 class LossCases:
     """Keeps states as cases below a directory."""
 
-    def __init__(
-        self, target: str, name: str, where: str, trace: Trace, later: Sequence[str]
-    ) -> None:
+    def __init__(self, target: str, name: str, where: str, later: Sequence[str]) -> None:
         """Prepare; `target` is what a replay calls it, `name` what people do."""
         self._target = target
         self._name = name
         self._where = where
-        self._trace = trace
         self._later = later
 
-    def keep(self, violation: LossViolation, state: CrashState) -> LossViolation:
+    def keep(self, violation: LossViolation, course: Course, state: CrashState) -> LossViolation:
         """Write a case; return the violation with the way to see it again, or why there is none."""
-        said = b"".join(r.data for r in self._trace.records if isinstance(r, Output))
+        *earlier, last = course.heard(state.acknowledged_bytes)
         case = CrashStateCase(
             target=self._target,
-            heard=lines_of(said[: state.acknowledged_bytes]),
+            heard=last.lines,
             later=list(self._later),
+            of=course.of,
+            earlier=earlier,
             violations=[violation],
             files=dict(state.content.files),
             links=dict(state.content.links),

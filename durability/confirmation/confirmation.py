@@ -1,6 +1,6 @@
 """Whether a finding is real: the run is performed on the file system, and the power is cut there.
 
-trace -> file system -> power cut -> recovery -> audit
+course -> file system -> power cut -> recovery -> audit
 
 A finding is confirmed where the target, started on what the cut left, breaks the same kind of
 guarantee; that may be another state than the one explored. **And where it does not without the
@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from durability.audit.judgement import Judgement
-from durability.audit.promises import Heard
+from durability.campaign.course import Course
 from durability.campaign.crash_cycle import recover_and_judge
 from durability.campaign.loss_finding import Told
 from durability.campaign.workers import run_alone
@@ -32,11 +32,10 @@ from durability.crash.validation.judge import FILE_SYSTEMS
 from durability.crash.validation.performance import Performance
 from durability.errors import DurabilityError
 from durability.report.crash_state import LossViolation
-from durability.targets.contract import Target, lines_of
+from durability.targets.contract import Target
 from durability.trace import system
-from durability.trace.records import Output, SyncAll
+from durability.trace.records import SyncAll
 from durability.trace.spawn import raise_descriptor_limit
-from durability.trace.trace import Trace
 from durability.trace.tree import Tree
 
 CUTS_MAX: Final = 40
@@ -69,9 +68,9 @@ def impossible(models: Sequence[str]) -> str | None:
 
 
 def confirm(
-    target: Target, trace: Trace, later: frozenset[str], findings: list[Told], directory: str
+    target: Target, later: frozenset[str], found: list[tuple[Course, Told]], directory: str
 ) -> Confirmed:
-    """Try to bring each finding about; file systems are mounted below an existing directory.
+    """Try to bring about each finding of a course; mount below an existing directory.
 
     `later` as for `Ledger`. Raises OSError without root.
     """
@@ -85,25 +84,30 @@ def confirm(
             os.kill(os.getpid(), signal.SIGKILL)
         kernel.enter_private_mounts()
         raise_descriptor_limit()
-        confirmation = _Confirmation(target, trace, later, directory)
         notes: list[str] = []
-        told = [confirmation.of(finding, notes) for finding in findings]
+        told: list[Told] = []
+        confirmation: _Confirmation | None = None
+        for course, finding in found:
+            if confirmation is None or confirmation.course is not course:
+                confirmation = _Confirmation(target, course, later, directory)
+            told.append(confirmation.of(finding, notes))
         return msgspec.msgpack.encode(Confirmed(told, notes))
 
     return msgspec.msgpack.decode(run_alone(work), type=Confirmed)
 
 
 class _Confirmation:
-    """Attempts at the findings of one trace."""
+    """Attempts at the findings of one course."""
 
-    def __init__(self, target: Target, trace: Trace, later: frozenset[str], directory: str) -> None:
+    def __init__(
+        self, target: Target, course: Course, later: frozenset[str], directory: str
+    ) -> None:
+        self.course = course
         self._target = target
-        self._trace = trace
         self._later = later
         self._directory = directory
-        self._reenactment = Reenactment(trace)
+        self._reenactment = Reenactment(course.trace)
         self._shown: defaultdict[str, set[str]] = defaultdict(set)
-        self._said = b"".join(one.data for one in trace.records if isinstance(one, Output))
 
     def of(self, finding: Told, notes: list[str]) -> Told:
         """Return a finding with where it was confirmed; add to the notes where it was not."""
@@ -134,7 +138,7 @@ class _Confirmation:
         kind, options = FILE_SYSTEMS[name]
         left: Counter[str] = Counter()
         until = time.monotonic() + _PLACE_S
-        states = [scene.state(self._trace) for scene in finding.scenes(name)]
+        states = [scene.state(self.course) for scene in finding.scenes(name)]
         try:
             with LoopFileSystem(
                 kind, options, self._directory, self._reenactment.room_bytes
@@ -162,7 +166,8 @@ class _Confirmation:
         """Yield ways to the states in turn, without end."""
         chance = random.Random(seed)
         provocations = [
-            Provocation(state, self._trace.records, self._reenactment.calls) for state in states
+            Provocation(state, self.course.trace.records, self._reenactment.calls)
+            for state in states
         ]
         ways = [provocation.ways(chance) for provocation in provocations]
         for turn in zip(*ways, strict=True):
@@ -171,8 +176,8 @@ class _Confirmation:
     def _left_by(
         self, acts: list[Act], state: CrashState, file_system: LoopFileSystem, *, cut: bool
     ) -> Judgement:
-        """Perform a run, cut the power or unmount, recover what is there, and judge it."""
-        Tree(self._trace.initial).write_to(os.fsencode(file_system.root))
+        """Perform a course, cut the power or unmount, recover what is there, and judge it."""
+        Tree(self.course.trace.initial).write_to(os.fsencode(file_system.root))
         with Performance(file_system) as performance:
             perform([SyncAll(_THREAD), *acts], performance)
             if cut:
@@ -181,7 +186,7 @@ class _Confirmation:
             file_system.recover()
         else:
             file_system.remount()
-        heard = [Heard("run", lines_of(self._said[: state.acknowledged_bytes]))]
+        heard = self.course.heard(state.acknowledged_bytes)
         judgement = recover_and_judge(self._target, heard, file_system.root, self._later)
         file_system.clear()
         return judgement

@@ -84,8 +84,9 @@ def trace_until(trace: Trace, state: KillState) -> Trace:
     records = trace.records[: state.records]
     if state.cut:
         records.append(_cut(trace, state))
+    sources = {place: line for place, line in trace.sources.items() if place < len(records)}
     records.append(Kill(state.offset, state.calls, state.torn))
-    return Trace(trace.initial, records)
+    return Trace(trace.initial, records, sources)
 
 
 def _cut(trace: Trace, state: KillState) -> Write:

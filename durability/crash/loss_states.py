@@ -35,9 +35,16 @@ class LossStates:
     """
 
     def __init__(
-        self, model: Model, trace: Trace, *, seed: int, limit: int | None, exhaustive: bool = False
+        self,
+        model: Model,
+        trace: Trace,
+        *,
+        seed: int,
+        limit: int | None,
+        exhaustive: bool = False,
+        since: int = 0,
     ) -> None:
-        self._plan = Plan(model, trace)
+        self._plan = Plan(model, trace, since)
         self._chance = random.Random(f"{seed}/{model.name}")
         self._limit = limit
         self._exhaustive = exhaustive
@@ -105,8 +112,8 @@ class LossStates:
 class LossWalk:
     """The moments of a plan by number; best asked for in ascending order."""
 
-    def __init__(self, model: Model, trace: Trace) -> None:
-        self._plan = Plan(model, trace)
+    def __init__(self, model: Model, trace: Trace, since: int = 0) -> None:
+        self._plan = Plan(model, trace, since)
         self._moments = enumerate(self._plan.moments())
         self._number, self._moment = next(self._moments)
 

@@ -40,21 +40,26 @@ class CrashState:
 class Moment:
     """The states of a disk as it is now; it must not be fed while one of these is in use.
 
-    `pending` are the operations that sets are made of.
+    `pending` are the operations that sets are made of. Something has become durable between two
+    moments if and only if they differ in `version`.
     """
 
     def __init__(self, disk: Persistence, cut: int, acknowledged_bytes: int) -> None:
         self.cut = cut
         self.acknowledged_bytes = acknowledged_bytes
+        self.version = disk.version
         self._disk = disk
         keeps = disk.model.keeps_unsynced
         self.pending = disk.pending if keeps else []
         self._lost_anyway = () if keeps else tuple(disk.pending)
         index = {id(operation): at for at, operation in enumerate(self.pending)}
-        self._needs = [
-            sum(1 << index[id(needed)] for needed in set(operation.missing()))
-            for operation in self.pending
-        ]
+        self._needs: list[int] = []
+        for operation in self.pending:
+            needs = 0
+            for needed in operation.missing():
+                at = index[id(needed)]
+                needs |= self._needs[at] | 1 << at
+            self._needs.append(needs)
         self._of_file: defaultdict[int, int] = defaultdict(int)
         self._names = 0
         for at, operation in enumerate(self.pending):
@@ -81,10 +86,10 @@ class Moment:
 
     def with_needed(self, wanted: int) -> int:
         """Return the smallest legal set that contains these operations."""
-        for at in range(wanted.bit_length() - 1, -1, -1):
-            if wanted >> at & 1:
-                wanted |= self._needs[at]
-        return wanted
+        kept = wanted
+        for at in bits(wanted):
+            kept |= self._needs[at]
+        return kept
 
     def without(self, lost: int) -> int:
         """Return the largest legal set that contains none of these operations."""
@@ -99,7 +104,7 @@ class Moment:
         if among is None:
             among = self.everything()
         places = list(bits(among))
-        needs = [self.with_needed(1 << at) & among & ~(1 << at) for at in places]
+        needs = [self._needs[at] & among for at in places]
         waiting = [(0, 0)]
         while waiting:
             number, kept = waiting.pop()
@@ -184,6 +189,10 @@ class Moment:
             known = self._walks[names] = sorted(directories.walk())
         return known
 
+    def image(self, file: int) -> Image:
+        """Return what is durable of a file; not to be changed."""
+        return self._disk.images.get(file) or Image()
+
     def file(self, file: int, kept: int) -> bytes:
         """Return what a reader sees of a file."""
         return self._node(file, kept)[0]
@@ -200,7 +209,7 @@ class Moment:
         operations = kept & self.of_file(node)
         known = self._files.get((node, operations))
         if known is None:
-            image = self._disk.images.get(node) or Image()
+            image = self.image(node)
             if operations:
                 image = image.copy()
                 for operation in self.chosen(operations):

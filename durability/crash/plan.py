@@ -17,11 +17,12 @@ from durability.trace.trace import Trace
 
 
 class Plan:
-    """The states of one trace under one model."""
+    """The states of one trace under one model; of cuts behind its first `since` records."""
 
-    def __init__(self, model: Model, trace: Trace) -> None:
+    def __init__(self, model: Model, trace: Trace, since: int = 0) -> None:
         self.model = model
         self._trace = trace
+        self._since = since
 
     def moments(self) -> Iterator[Moment]:
         """Yield the moments between which nothing becomes durable and nothing is promised.
@@ -37,7 +38,7 @@ class Plan:
         def moment(cut: int) -> Iterator[Moment]:
             nonlocal seen
             now = disk.version, len(disk.pending), printed
-            if now != seen:
+            if now != seen and cut >= self._since:
                 seen = now
                 yield Moment(disk, cut, printed)
 
@@ -61,7 +62,10 @@ class Plan:
 
     def count(self) -> tuple[int, bool]:
         """Return the number of different contents, and whether that is only a lower bound."""
-        count = StateCount()
-        for moment in self.moments():
-            count.add(moment)
-        return count.total(), count.is_lower_bound
+        count = StateCount(self.model)
+        versions = [moment.version for moment in self.moments()]
+        for moment, next_version in zip(self.moments(), [*versions[1:], None], strict=True):
+            if moment.version != next_version:  # otherwise the next has all of its states
+                count.add(moment)
+        total = count.total()
+        return total, count.is_lower_bound

@@ -54,6 +54,15 @@ class Image:
         lost = (one for one in data.moved_by if not one.durable and one not in self.shifts)
         return data.offset - sum(shift.length for shift in lost)
 
+    def apply_behind(self, offset: int, operation: Operation) -> None:
+        """Make the change that an operation makes behind an offset to what this holds of that."""
+        match operation:
+            case Data():
+                self._write(operation.offset - offset, operation.data)
+            case Shrink():
+                end = operation.size if operation.zeroes else operation.end
+                del self.blocks[max(0, end - offset) :]
+
     def _write(self, offset: int, data: bytes) -> None:
         _permit(offset + len(data))
         if len(self.blocks) < offset:

@@ -2,15 +2,20 @@
 
 Source: Ongaro 2014, sections 4.2.3, 6.2 and 9.6; etcd's CheckQuorum.
 Formal: v grants a pre-vote => v has not heard its term's leader in its last timeout_min - 1 ticks;
-a leader has heard a quorum in its last `step_down_ticks` ticks.
-Cost: O(1) an event, O(voters) a leader's tick.
+l leads in its tick t => in one of its ticks up to t each of a quorum of its voters of then had been
+heard in its tick t - `step_down_ticks` or later.
+Cost: O(1) an event, O(voters log voters) a leader's tick.
 
-'Heard' is judged in the node's own ticks. A restarted node has heard nobody.
+'Heard' is judged in the node's own ticks. A restarted node has heard nobody. 'Of then' is for
+changes of the voters: a leader that was answered by one of two peers, and removes it, has time
+until it looks again to be answered by the other.
 """
+
+from collections.abc import Collection, Mapping
 
 from durability.invariants.events import Called, Event, RoleChanged, Sent, Started
 from durability.invariants.property import Property
-from durability.invariants.record import Record, is_quorum
+from durability.invariants.record import Record
 from raft.message import Message, MessageType
 
 
@@ -29,6 +34,7 @@ class StableLeader(Property):
         self._step_down_ticks = step_down_ticks
         self._tick: dict[int, int] = {}
         self._heard: dict[int, dict[int, int]] = {}
+        self._heard_quorum: dict[int, int] = {}
         self._heard_leader: dict[int, tuple[int, int]] = {}
 
     def judge(self, record: Record, event: Event) -> str | None:
@@ -45,7 +51,7 @@ class StableLeader(Property):
                 self._note(record, node, message)
             case RoleChanged(node, "leader", _):
                 # It has just heard the quorum that elected it.
-                now = self._tick[node]
+                now = self._heard_quorum[node] = self._tick[node]
                 self._heard[node] = dict.fromkeys(record.node(node).voters, now)
             case Sent(node, _, message):
                 if message.type is MessageType.PRE_VOTE_RESPONSE and message.success:
@@ -63,9 +69,10 @@ class StableLeader(Property):
         log = record.node(node)
         if not log.is_leader():
             return None
-        since = self._tick[node] - self._step_down_ticks
-        heard = frozenset(peer for peer, tick in self._heard[node].items() if tick >= since)
-        if is_quorum(heard | {node}, log.voters):
+        now = self._tick[node]
+        heard_since = _quorum_since({**self._heard[node], node: now}, log.voters)
+        self._heard_quorum[node] = max(self._heard_quorum[node], heard_since)
+        if now - self._heard_quorum[node] <= self._step_down_ticks:
             return None
         return (
             f"node {node} leads term {log.term}, and no quorum of {sorted(log.voters)} "
@@ -81,3 +88,9 @@ class StableLeader(Property):
                 f"term {term}"
             )
         return None
+
+
+def _quorum_since(heard: Mapping[int, int], voters: Collection[int]) -> int:
+    """Return the last tick since which each of a quorum of `voters` was heard."""
+    ticks = sorted((heard.get(voter, 0) for voter in voters), reverse=True)
+    return ticks[len(ticks) // 2] if ticks else 0

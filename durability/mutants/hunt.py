@@ -19,7 +19,7 @@ import msgspec
 
 from durability.errors import DurabilityError, InconclusiveError
 from durability.mutants.edited import edit, edited_package, environment
-from durability.mutants.planted import LOOKED_UNDER, PlantedDefect
+from durability.mutants.planted import FAULTS_LOOKED_AT, LOOKED_UNDER, PlantedDefect
 from durability.report.result import Result
 
 _STATES: Final = 1000
@@ -117,8 +117,10 @@ def hunt_all(
 
 def _explore(defect: PlantedDefect, root: Path, seed: int) -> dict[str, Any]:
     result = root / "result.json"
-    arguments = [defect.technique, defect.target, "--json", str(result)]
-    if defect.technique == "powerloss":
+    arguments = [defect.technique, defect.target, *defect.options, "--json", str(result)]
+    if defect.technique == "disk":
+        arguments += ["--fault", ",".join(FAULTS_LOOKED_AT), "--seed", str(seed)]
+    else:
         arguments += [
             "--model", ",".join(LOOKED_UNDER), "--first", "--jobs", "1", "--states", str(_STATES),
             "--seed", str(seed), "--findings", str(root / "findings"),

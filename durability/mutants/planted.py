@@ -10,6 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 LOOKED_UNDER: Final = ("prefix", "ext4-ordered", "xfs", "btrfs", "posix-default")
+FAULTS_LOOKED_AT: Final = (
+    "write-eio", "write-enospc", "disk-full", "sync-eio-kept", "sync-eio-reverted", "flipped",
+)  # fmt: skip
 _EVERY: Final = frozenset(LOOKED_UNDER)
 _POWER: Final = _EVERY - {"prefix"}
 
@@ -17,7 +20,7 @@ _POWER: Final = _EVERY - {"prefix"}
 class PlantedDefect(msgspec.Struct, frozen=True):
     """One defect: in the file `path`, `old`, which occurs there once, becomes `new`.
 
-    `technique` is the command that looks for it, with `target`.
+    `technique` is the command that looks for it, with `target` and `options`.
     """
 
     id: str
@@ -29,6 +32,7 @@ class PlantedDefect(msgspec.Struct, frozen=True):
     old: str
     new: str
     technique: Literal["powerloss", "disk"] = "powerloss"
+    options: tuple[str, ...] = ()
 
 
 PLANTED: Final = (
@@ -45,7 +49,7 @@ PLANTED: Final = (
     PlantedDefect(
         "D05",
         "the metadata's rename is never synced in the directory",
-        "commit-beyond-log",
+        "not-elected",
         "reference-follower",
         _POWER,
         "raft/filesystem.py",
@@ -86,6 +90,19 @@ PLANTED: Final = (
         "            pass\n"
         "        self._file_bytes += len(data)\n",
         "disk",
+    ),
+    PlantedDefect(
+        "D19",
+        "a segment whose removal was not synced comes back, and is read up to the hole behind it",
+        "recovery-failed",
+        "reference-batches",
+        frozenset({"btrfs", "posix-default"}),
+        "raft/recovery.py",
+        "    kept = firsts[covered:]\n",
+        "    kept = firsts[covered:]\n"
+        "    lost = _corruption(_survey(filesystem, metadata, base, firsts), 0)\n"
+        "    if covered and lost:\n"
+        "        raise lost\n",
     ),
     PlantedDefect(
         "D20",
@@ -211,5 +228,29 @@ PLANTED: Final = (
         "                self._file.sync_data()\n"
         "            self._durable_index = self.last_index\n",
         "disk",
+    ),
+    PlantedDefect(
+        "D44",
+        "a rotten entry is truncated, and the node goes on as if it had never had it",
+        "damage-hidden",
+        "reference",
+        frozenset({"flipped"}),
+        "raft/recovery.py",
+        "    if damage and not repair:\n        raise damage\n",
+        "    damage = None\n",
+        "disk",
+    ),
+    PlantedDefect(
+        "D46",
+        "recovery cuts off what it is to write again: a second crash inside it loses more",
+        "lost",
+        "reference",
+        _EVERY,
+        "raft/recovery.py",
+        "            file.overwrite(offset, file.read(offset, segment.end - offset))\n",
+        "            unsure_bytes = file.read(offset, segment.end - offset)\n"
+        "            file.truncate(offset)\n"
+        "            file.append(unsure_bytes)\n",
+        options=("--in-recovery", "--crashes", "40"),
     ),
 )

@@ -1,33 +1,24 @@
 """A data directory on a disk that fails: what was written is cached, what was synced is durable.
 
-One operation, counted from 1, fails as its `Fault` says. A sync that fails is reported once; what
-it was to write counts as clean from then on, so that a further sync succeeds without having written
-it (Rebello et al., USENIX ATC 2020). Whether the cache still shows it depends on the file system.
+One operation, counted from 1, fails as `trace.failure` says; a write behind a half of it, since
+who writes by this door writes all or fails.
 """
 
 import errno
 import os
 from dataclasses import dataclass, field
-from typing import Final, Literal, NoReturn
+from typing import Final, NoReturn
 
 from durability.recovery.memory import MemoryFilesystem
+from durability.trace.failure import ERRNO, Failure
 from raft.errors import DiskError
 from raft.filesystem import File
 
-Fault = Literal["write-eio", "write-enospc", "disk-full", "sync-eio-kept", "sync-eio-reverted"]
-"""`write-*`: that write fails, behind a part of it. `disk-full`: so do all from there on.
-
-`sync-eio-*`: that sync fails, and what was written stays in the cache, as on ext4 and XFS, or what
-was there before comes back, as on btrfs.
-"""
-
-FAULTS: Final[tuple[Fault, ...]] = (
-    "write-eio",
-    "write-enospc",
-    "disk-full",
-    "sync-eio-kept",
-    "sync-eio-reverted",
-)
+_CHANGES: Final[tuple[Failure, ...]] = ("write-eio",)
+_ROOM: Final[tuple[Failure, ...]] = ("write-eio", "write-enospc", "disk-full")
+_SYNCS: Final[tuple[Failure, ...]] = ("sync-eio-kept", "sync-eio-reverted")
+IN_MEMORY: Final[tuple[Failure, ...]] = (*_ROOM, *_SYNCS)
+"""The failures that a disk in memory can have."""
 
 
 @dataclass(slots=True)
@@ -58,9 +49,9 @@ def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
 class FailingDisk:
     """The disk: it outlives the processes that use it. `fired` says whether its fault has come."""
 
-    def __init__(self, fault: Fault, at: int) -> None:
-        """Let the `at`-th write fail, or the `at`-th sync, of what is counted for that fault."""
-        self._fault = fault
+    def __init__(self, failure: Failure, at: int) -> None:
+        """Let the `at`-th operation fail of those that the failure, one in memory, may meet."""
+        self._failure = failure
         self._at = at
         self._count = 0
         self.fired = False
@@ -84,37 +75,44 @@ class FailingDisk:
 
     def write(self, inode: _Inode, offset: int, data: bytes) -> None:
         """Write, or fail behind a half of it."""
-        if self._fails("write", "disk"):
+        if self._fails(_ROOM):
             inode.change(offset, data[: len(data) // 2])
-            _fail(errno.EIO if self._fault == "write-eio" else errno.ENOSPC)
+            _fail(ERRNO[self._failure])
         inode.change(offset, data)
 
     def create(self, name: str) -> _Inode:
         """Create a file, or fail without."""
-        if self._fails("disk"):
-            _fail(errno.ENOSPC)
+        if self._fails(_ROOM):
+            _fail(ERRNO[self._failure])
         inode = self.names[name] = _Inode()
         return inode
 
+    def change(self) -> None:
+        """Permit a change that needs no room, or fail."""
+        if self._fails(_CHANGES):
+            _fail(ERRNO[self._failure])
+
     def sync(self, inode: _Inode) -> None:
         """Make a file durable, or fail once."""
-        if self._fails("sync"):
+        if self._fails(_SYNCS):
             inode.dirty.clear()
-            if self._fault == "sync-eio-reverted":
+            if self._failure == "sync-eio-reverted":
                 inode.cached = bytearray(inode.durable)
             _fail(errno.EIO)
         inode.flush()
 
     def sync_names(self) -> None:
-        """Make the directory durable. That it fails is not modelled: names have no cache."""
+        """Make the directory durable, or fail: names count as clean only once they are logged."""
+        if self._fails(_SYNCS):
+            _fail(errno.EIO)
         self._durable_names = dict(self.names)
 
-    def _fails(self, *kinds: str) -> bool:
-        if not self._fault.startswith(kinds):
+    def _fails(self, may_meet: tuple[Failure, ...]) -> bool:
+        if self._failure not in may_meet:
             return False
         self._count += 1
         fails = self._count == self._at or (
-            self._fault == "disk-full" and 0 < self._at <= self._count
+            self._failure == "disk-full" and 0 < self._at <= self._count
         )
         self.fired |= fails
         return fails
@@ -147,6 +145,7 @@ class _FailingFile:
 
     def truncate(self, size: int) -> None:
         """Cut the file to `size` bytes."""
+        self._disk.change()
         self._inode.change(size, None)
 
     def sync_data(self) -> None:
@@ -185,12 +184,14 @@ class FailingFilesystem(MemoryFilesystem):
     def rename(self, old: str, new: str) -> None:
         """Rename a file in one step, over an existing one if there is one."""
         inode = self._existing_inode(old)
+        self._disk.change()
         del self._disk.names[old]
         self._disk.names[new] = inode
 
     def unlink(self, name: str) -> None:
         """Remove a file."""
         self._existing_inode(name)
+        self._disk.change()
         del self._disk.names[name]
 
     def sync(self) -> None:

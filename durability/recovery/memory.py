@@ -9,13 +9,21 @@ from raft.errors import DirectoryLockedError, DiskError
 from raft.filesystem import File
 
 
-class _Content:
+class Content:
     """What a file holds, whatever its name is by now; it is copied when it is first changed."""
 
     __slots__ = ("data",)
 
     def __init__(self, data: bytes | bytearray) -> None:
         self.data = data
+
+    def size(self) -> int:
+        """Say how many bytes there are."""
+        return len(self.data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes at `offset`, or as many as there are."""
+        return bytes(self.data[offset : offset + size])
 
     def changing(self) -> bytearray:
         """Return it as it can be changed in place."""
@@ -29,16 +37,16 @@ class MemoryFile:
 
     __slots__ = ("_content",)
 
-    def __init__(self, content: _Content) -> None:
+    def __init__(self, content: Content) -> None:
         self._content = content
 
     def size(self) -> int:
         """Say how long the file is."""
-        return len(self._content.data)
+        return self._content.size()
 
     def read(self, offset: int, size: int) -> bytes:
         """Read `size` bytes at `offset`, or as many as there are."""
-        return bytes(self._content.data[offset : offset + size])
+        return self._content.read(offset, size)
 
     def append(self, data: bytes) -> None:
         """Write all of `data` at the end."""
@@ -66,10 +74,10 @@ class MemoryFilesystem:
     """Files by name, in one directory, which behaves as a `raft.filesystem.LocalFilesystem`."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._files = {name: _Content(data) for name, data in files.items()}
+        self._files = {name: Content(data) for name, data in files.items()}
         self._locked = False
 
-    def files(self) -> dict[str, bytes]:
+    def files(self) -> Mapping[str, bytes]:
         """Return what is there, by name."""
         return {name: bytes(content.data) for name, content in self._files.items()}
 
@@ -95,7 +103,7 @@ class MemoryFilesystem:
         """Create a file that does not exist, empty."""
         if name in self._files:
             self._fail("create", name, errno.EEXIST)
-        content = self._files[name] = _Content(b"")
+        content = self._files[name] = Content(b"")
         return MemoryFile(content)
 
     def open(self, name: str) -> File:
@@ -116,7 +124,7 @@ class MemoryFilesystem:
     def sync(self) -> None:
         """Nothing can be lost."""
 
-    def _existing(self, action: str, name: str) -> _Content:
+    def _existing(self, action: str, name: str) -> Content:
         content = self._files.get(name)
         if content is None:
             self._fail(action, name, errno.ENOENT)

@@ -8,11 +8,12 @@ import os
 import secrets
 from contextlib import suppress
 from itertools import count
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import zstandard
 
+from durability.audit.promises import Heard
 from durability.audit.violation import Violation
 from durability.crash.content import Content
 from durability.errors import CannotKeepError, UnreadableError
@@ -40,7 +41,8 @@ class LostOperation(msgspec.Struct, frozen=True):
 class LossViolation(Violation, frozen=True, kw_only=True):
     """What a power cut broke.
 
-    `model` permits the state; the same was seen under `strongest_model`. Of what was not durable at
+    `model` permits the state; the same was seen under `strongest_model`. Where a disk failed, that
+    is the failure's name instead, and there is no strongest. Of what was not durable at
     the cut, `persisted` is there and `lost` is not. `confirmed` says on which file system it was
     seen really to happen, if it was.
     """
@@ -54,12 +56,15 @@ class LossViolation(Violation, frozen=True, kw_only=True):
 class CrashStateCase(msgspec.Struct, kw_only=True):
     """`target` is a name or an absolute path; `heard` are the lines that were printed by the cut.
 
-    `later` are the items that a whole run announces, as `Ledger` takes them.
+    `later` are the items that a whole run announces, as `Ledger` takes them. The lines are those
+    `of` a run, or of a recovery that was cut off; `earlier` is what had been heard before it.
     """
 
     target: str
     heard: list[str]
     later: list[str]
+    of: Literal["run", "recovery"] = "run"
+    earlier: list[Heard] = []
     violations: list[LossViolation]
     files: dict[bytes, bytes]
     links: dict[bytes, bytes]
@@ -69,6 +74,11 @@ class CrashStateCase(msgspec.Struct, kw_only=True):
     def content(self) -> Content:
         """What was on disk."""
         return Content(self.files, self.links, frozenset(self.directories))
+
+    @property
+    def all_heard(self) -> list[Heard]:
+        """All that was promised."""
+        return [*self.earlier, Heard(self.of, self.heard)]
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -83,7 +93,7 @@ def keep(case: CrashStateCase, name: str, where: str) -> str:
     Raises CannotKeepError where it cannot be written.
     """
     first = case.violations[0]
-    text = f"{name}-{first.kind}-{first.strongest_model}"
+    text = f"{name}-{first.kind}-{first.strongest_model or first.model}"
     stem = file_stem(text)
     document = _File(MAGIC, VERSION, msgspec.Raw(msgspec.msgpack.encode(case)))
     data = zstandard.compress(msgspec.msgpack.encode(document))

@@ -40,6 +40,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "checks": ("name", "ok", "detail"),
     "mutants": ("id", "catalogue", "technique", "found", "executions", "seconds"),
+    "faults": ("name", "fired", "possible", "violations", "refused", "intact", "lost", "wrong"),
     "crashes": ("target", "kind", "place", "path"),
     "findings": ("path", "operation", "acknowledgement", "model", "source"),
 }  # fmt: skip

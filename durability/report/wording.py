@@ -74,7 +74,13 @@ def _every_cut_held(figures: Mapping[str, Any]) -> str:
 
 
 def _every_fault_held(figures: Mapping[str, Any]) -> str:
-    fired = counted(sum(of["fired"] for of in figures["faults"].values()), "failure")
+    faults = figures["faults"].values()
+    fired = counted(sum(of["fired"] for of in faults), "fault")
+    if lost := sum(of.get("lost", 0) for of in faults):
+        return (
+            f"{fired} of the disk met; by {lost:,} that no program could tell acknowledged items"
+            " were lost, by none of the others"
+        )
     return f"{fired} of the disk met, nothing that was acknowledged was lost by any"
 
 

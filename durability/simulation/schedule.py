@@ -24,9 +24,12 @@ from durability.simulation.cluster import Cluster
 from durability.simulation.network import Network, bridge, halves, one_way
 from durability.simulation.options import Options
 from durability.simulation.workload import Workload
+from raft.snapshot import SNAPSHOT_NAME
 
-_SETTLE_TIMEOUTS = 12
-_SETTLE_TICKS_MIN = 150  # a snapshot takes a tick or two a chunk, however short the timeouts are
+_SETTLE_TIMEOUTS = 12  # for an election, with votes that are split
+_COMMAND_TIMEOUTS = 4  # for one command more
+_SNAPSHOTS_IN_A_ROW = 3
+_TICKS_A_CHUNK = 2  # each is sent when the one before is answered
 _OPERATIONS_MAX = (4, 16, 64)  # the last is more than a snapshot takes with what follows it
 
 
@@ -45,6 +48,7 @@ class Schedule:
         self._clocks = random.Random(f"clocks/{seed}")
         self._restart_ticks: dict[int, int] = {}
         self._heal_tick: int | None = None
+        self._calm_tick = 0
 
     def draw(self) -> Iterator[Action]:
         """Draw actions for ever. Each must be performed before the next is drawn."""
@@ -57,30 +61,44 @@ class Schedule:
             yield from self._workload.draw(self._cluster)
 
     def draw_settlement(self) -> Iterator[Action]:
-        """Draw actions without a fault: long enough for any group to agree, with a last command."""
+        """Draw actions without a fault: long enough for any group to agree, with a last command.
+
+        How long that is follows from the nodes' timeouts, and from the snapshots that they have.
+        """
+        self._calm_tick = self.tick
         self._network.calm()
         for node_id, member in self._cluster.members.items():
             member.disk.interrupt_after(None)
             yield Restart(node_id)
-        ticks = self._settle_ticks()
-        for left in range(ticks, 0, -1):
-            self.tick += 1
-            yield from self._arrivals()
-            for node_id in self._cluster.running():
-                yield Tick(node_id)
-            leader = self._cluster.leader()
-            if left == ticks // 2 and leader is not None:
-                yield Propose(leader.node_id, self._workload.draw_command(self._cluster))
+        timeout_ticks = self._options.election_timeout_ticks_max
+        yield from self._draw_calm(_SETTLE_TIMEOUTS * timeout_ticks)
+        # What was on its way to a node, what its leader has by then, and what it has after that.
+        for _ in range(_SNAPSHOTS_IN_A_ROW):
+            yield from self._draw_calm(self._snapshot_ticks())
+        leader = self._cluster.leader()
+        if leader is not None:
+            yield Propose(leader.node_id, self._workload.draw_command(self._cluster))
+        yield from self._draw_calm(_COMMAND_TIMEOUTS * timeout_ticks)
+        yield from self._draw_calm(self._snapshot_ticks())
 
     def settled(self) -> tuple[frozenset[int], int]:
         """Say which nodes must have agreed after a settlement, and how many ticks it took."""
         leader = self._cluster.leader()
         members = [peer.id for peer in leader.peers] if leader else self._cluster.running()
-        return frozenset(members), self._settle_ticks()
+        return frozenset(members), self.tick - self._calm_tick
 
-    def _settle_ticks(self) -> int:
-        timeouts = _SETTLE_TIMEOUTS * self._options.election_timeout_ticks_max
-        return max(timeouts, _SETTLE_TICKS_MIN)
+    def _draw_calm(self, ticks: int) -> Iterator[Action]:
+        for _ in range(ticks):
+            self.tick += 1
+            yield from self._arrivals()
+            for node_id in self._cluster.running():
+                yield Tick(node_id)
+
+    def _snapshot_ticks(self) -> int:
+        """Say how long the largest snapshot that a node has takes to another on a calm network."""
+        disks = [member.disk.written for member in self._cluster.members.values()]
+        sizes = [len(disk[SNAPSHOT_NAME].written) for disk in disks if SNAPSHOT_NAME in disk]
+        return _TICKS_A_CHUNK * (max(sizes, default=0) // self._options.snapshot_chunk_bytes + 1)
 
     def _arrivals(self) -> Iterator[Action]:
         while True:

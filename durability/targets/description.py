@@ -60,7 +60,7 @@ class Trace(Struct, frozen=True, forbid_unknown_fields=True):
 class Audit(Struct, frozen=True, forbid_unknown_fields=True):
     """A check of the user's own."""
 
-    python: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$")]
+    python: Annotated[str, Meta(pattern=r"^\w+(\.\w+)*:\w+$")]
 
 
 class Description(Struct, frozen=True, forbid_unknown_fields=True):

@@ -31,7 +31,7 @@ def load_program(path: str) -> Target:
     setup = described.setup and _Executable.of(path, "setup", described.setup)
     driver = client and _Executable.of(path, "client", client)
     if isinstance(run.ready, str) and run.ready != _PORT:
-        _compiled(path, "run.ready", run.ready)
+        _compiled(path, "run.ready", _filled_pattern(run.ready, {"data": "/", "port": "1"}))
     return Target(
         name=described.name,
         workload=_asked_by(driver, server, run.ready) if driver else server.launch,
@@ -47,9 +47,10 @@ def load_program(path: str) -> Target:
 
 def _speech(path: str, described: description.Description) -> Speech:
     section, speaker = ("client", described.client) if described.client else ("run", described.run)
+    item = speaker.item
     return Speech(
         acknowledged=_pattern(path, f"{section}.ack", speaker.ack or ""),
-        announced=_pattern(path, f"{section}.item", speaker.item) if speaker.item else None,
+        announced=None if item is None else _pattern(path, f"{section}.item", item),
         recovered=_pattern(path, "recover.item", described.recover.item),
     )
 
@@ -111,7 +112,7 @@ def _asked_by(
 def _ready(ready: int | str | None, values: Mapping[str, str]) -> Ready | None:
     if not isinstance(ready, str):
         return ready
-    return int(values["port"]) if ready == _PORT else re.compile(_filled(ready, values))
+    return int(values["port"]) if ready == _PORT else re.compile(_filled_pattern(ready, values))
 
 
 def _values(directory: str, texts: Iterable[str]) -> dict[str, str]:
@@ -126,10 +127,20 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
 
 
+def _filled_pattern(text: str, values: Mapping[str, str]) -> str:
+    """Fill in a regular expression, each value as a group that matches it and nothing else.
+
+    What it is a part of does not depend on the value then: whether it compiles is known at once.
+    """
+    return _filled(text, {name: f"(?:{re.escape(value)})" for name, value in values.items()})
+
+
 def _compiled(path: str, key: str, text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except re.error as error:
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
+        # The last three are for flags that exclude each other, a number of repetitions that is too
+        # large, and groups within groups.
         raise TargetError(f"{path}: {key}: not a regular expression: {error}") from error
 
 
@@ -151,7 +162,8 @@ def _program(home: str, process: description.Process) -> str | None:
 def _judge(path: str, named: str) -> Callable[[str, list[str]], None]:
     name, _, function = named.partition(":")
     module = _imported(path, name)
-    judge: Any = getattr(module, function, None)
+    # What every module has, its class for example, is no function of this one.
+    judge: Any = vars(module).get(function)
     if not callable(judge):
         raise TargetError(f"{path}: audit.python: {module.__file__} has no function {function!r}")
 

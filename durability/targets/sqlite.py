@@ -57,7 +57,8 @@ def _open(directory: str) -> sqlite3.Connection:
 def _work(directory: str, journal_mode: str) -> None:
     """Insert rows until killed, after those that are there."""
     with closing(_open(directory)) as database:
-        database.execute(f"PRAGMA journal_mode = {journal_mode}")
+        # It has changed the file, or failed to, only when its last row was fetched.
+        database.execute(f"PRAGMA journal_mode = {journal_mode}").fetchall()
         database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         database.execute(
             "CREATE TABLE IF NOT EXISTS items"

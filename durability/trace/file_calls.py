@@ -13,6 +13,7 @@ from typing import Final
 
 from durability.trace import system
 from durability.trace.descriptor_calls import DescriptorCalls
+from durability.trace.disk import Disk
 from durability.trace.files import Files, OpenFile
 from durability.trace.notification import LET_RUN, Notification
 from durability.trace.paths import AT_FDCWD, Paths
@@ -28,12 +29,13 @@ class FileCalls:
     """What the target does to files below the watched root."""
 
     def __init__(
-        self, paths: Paths, files: Files, tape: Tape, descriptors: DescriptorCalls
+        self, paths: Paths, files: Files, tape: Tape, descriptors: DescriptorCalls, disk: Disk
     ) -> None:
         self._paths = paths
         self._files = files
         self._tape = tape
         self._descriptors = descriptors
+        self._disk = disk
 
     # Opening
 
@@ -92,11 +94,14 @@ class FileCalls:
             stat.S_ISREG(before.st_mode) or stat.S_ISDIR(before.st_mode)
         ):
             return LET_RUN  # a FIFO would block us; no content of a device or socket survives
+        unnamed = flags & os.O_TMPFILE == os.O_TMPFILE
+        creates = unnamed or (before is None and bool(flags & os.O_CREAT))
+        if creates or flags & os.O_TRUNC:
+            self._disk.change(call.thread, "open", relative, grows=creates)
         # Our copy of the bytes is not aligned as O_DIRECT demands; the caller's reads do not care.
         descriptor = os.open(
             path, (flags | os.O_CLOEXEC) & ~os.O_DIRECT, mode & 0o7777 & ~process.umask
         )
-        unnamed = flags & os.O_TMPFILE == os.O_TMPFILE
         created = before is None or unnamed
         name = b"" if unnamed else relative
         file = self._files.inode(os.fstat(descriptor), created=created)
@@ -164,11 +169,16 @@ class FileCalls:
         tape = self._tape
         descriptor = opened.descriptor
         asked = len(data)
+        if asked and self._disk.may_fail:
+            end = _next_offset(descriptor, offset, flags) + asked
+            grows = end > os.fstat(descriptor).st_size
+            data = data[: self._disk.write(call.thread, opened.path, asked, grows=grows)]
+        taken = len(data)
         cut: int | None = None
-        if asked and tape.order is not None and tape.written + asked >= tape.order.offset:
+        if asked and tape.order is not None and tape.written + taken >= tape.order.offset:
             if tape.order.is_missed(tape.written):
                 tape.miss()
-            cut = tape.order.cut(tape.written, asked, _next_offset(descriptor, offset, flags))
+            cut = tape.order.cut(tape.written, taken, _next_offset(descriptor, offset, flags))
             if cut == 0:
                 tape.reach()
             data = data[:cut]
@@ -182,7 +192,7 @@ class FileCalls:
             return count
         at = _written_at(descriptor, offset, count, flags)
         written = data if count == len(data) else data[:count]
-        torn = cut is not None and count == cut < asked
+        torn = cut is not None and count == cut < taken
         flags |= opened.write_flags
         tape.add_write(
             Write(call.thread, opened.file, opened.path, at, written, asked, torn, flags)
@@ -199,6 +209,8 @@ class FileCalls:
         opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
+        grows = size > os.fstat(opened.descriptor).st_size
+        self._disk.change(call.thread, "ftruncate", opened.path, grows=grows)
         os.ftruncate(opened.descriptor, size)
         self._tape.add(Truncate(call.thread, opened.file, opened.path, size))
         return 0
@@ -210,6 +222,7 @@ class FileCalls:
         if opened is None:
             return LET_RUN
         mode &= 0xFFFFFFFF
+        self._disk.change(call.thread, "fallocate", opened.path, grows=True)
         system.fallocate(opened.descriptor, mode, offset, length)
         self._tape.add(Allocate(call.thread, opened.file, opened.path, mode, offset, length))
         return 0
@@ -229,6 +242,7 @@ class FileCalls:
         synchronise = os.fdatasync if data_only else os.fsync
         opened = self._files.get(call.thread, number)
         if opened is not None:
+            self._disk.sync(call.thread, opened.path, opened.file, opened.descriptor)
             synchronise(opened.descriptor)
             self._tape.add(Sync(call.thread, opened.path, data_only, opened.file))
             return 0
@@ -241,11 +255,17 @@ class FileCalls:
             f"/proc/{call.thread}/fd/{number & 0xFFFFFFFF}", os.O_RDONLY | os.O_NONBLOCK
         )
         try:
+            self._disk.sync(call.thread, relative, self._file(descriptor), descriptor)
             synchronise(descriptor)
         finally:
             os.close(descriptor)
         self._tape.add(Sync(call.thread, relative, data_only))
         return 0
+
+    def _file(self, descriptor: int) -> int | None:
+        """Return the number of a regular file; None for a directory."""
+        status = os.fstat(descriptor)
+        return self._files.inode(status) if stat.S_ISREG(status.st_mode) else None
 
     def sync(self, call: Notification, _process: Process) -> int:
         """Sync every file system, ours among them."""

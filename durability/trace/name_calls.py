@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from durability.trace import system
+from durability.trace.disk import Disk
 from durability.trace.files import Files
 from durability.trace.notification import LET_RUN, Notification
 from durability.trace.paths import AT_FDCWD, Paths
@@ -36,10 +37,11 @@ _RENAME_EXCHANGE: Final = 2
 class NameCalls:
     """What the target does to names below the watched root."""
 
-    def __init__(self, paths: Paths, files: Files, tape: Tape) -> None:
+    def __init__(self, paths: Paths, files: Files, tape: Tape, disk: Disk) -> None:
         self._paths = paths
         self._files = files
         self._tape = tape
+        self._disk = disk
 
     # Renaming
 
@@ -77,6 +79,7 @@ class NameCalls:
             self._paths.forget()
             return LET_RUN
         exchange = bool(flags & _RENAME_EXCHANGE)
+        self._disk.change(call.thread, "rename", new_name, grows=False)
         moves = exchange or not _same_inode(old, new)
         system.rename(old, new, flags)
         if not moves:
@@ -130,6 +133,7 @@ class NameCalls:
         if old_name is None:
             self._tape.add(Untraceable(call.thread, "link from outside of the root", new_name))
             return LET_RUN
+        self._disk.change(call.thread, "link", new_name, grows=True)
         system.link(old, new, flags & _AT_SYMLINK_FOLLOW)
         if held is not None and not held.path:
             held.path = new_name  # an unnamed temporary file has got its name
@@ -158,6 +162,7 @@ class NameCalls:
         if name is None:
             return LET_RUN
         text = process.memory.read_string(content)
+        self._disk.change(call.thread, "symlink", name, grows=True)
         os.symlink(text, path)
         self._tape.add(Symlink(call.thread, name, text))
         return 0
@@ -238,6 +243,7 @@ class NameCalls:
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
+        self._disk.change(call.thread, "mknod", name, grows=True)
         os.mknod(path, mode & 0o7777 & ~process.umask)
         file = self._files.inode(os.stat(path), created=True)
         self._tape.add(Open(call.thread, file, name, os.O_CREAT | os.O_EXCL, created=True))
@@ -251,6 +257,8 @@ class NameCalls:
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
+        grows = size > os.stat(path).st_size
+        self._disk.change(call.thread, "truncate", name, grows=grows)
         os.truncate(path, size)
         file = self._files.inode(os.stat(path))
         self._tape.add(Truncate(call.thread, file, name, size))
@@ -270,8 +278,11 @@ class NameCalls:
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
+        done = record(name)
+        making = isinstance(done, MakeDirectory)
+        self._disk.change(call.thread, "mkdir" if making else "unlink", name, grows=making)
         act(path)
-        self._tape.add(record(name))
+        self._tape.add(done)
         return 0
 
 

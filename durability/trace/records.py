@@ -13,6 +13,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from durability.trace.failure import Failure
+
 Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -212,6 +214,22 @@ class Refused(Record, frozen=True):
         return f"refused {self.call}"
 
 
+class Failed(Record, frozen=True):
+    """The disk failed a call, by order: `failure` says how, as in `trace.failure`.
+
+    `file` tells which file was to be synced, as in `Sync`.
+    """
+
+    thread: int
+    call: str
+    path: bytes
+    failure: Failure
+    file: int | None = None
+
+    def __str__(self) -> str:
+        return f"FAILED {self.call} of {shown(self.path) or '.'}: {self.failure}"
+
+
 class Kill(Record, frozen=True):
     """SIGKILL was sent, `offset` bytes into the write stream and `calls` changes of names later."""
 
@@ -239,6 +257,7 @@ AnyRecord = (
     | Output
     | Untraceable
     | Refused
+    | Failed
     | Kill
 )
 

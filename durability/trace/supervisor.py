@@ -16,13 +16,14 @@ was sent, whatever the server was about to change.
 """
 
 import errno
+import math
 import os
 import select
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -31,6 +32,8 @@ from durability.targets.contract import Call, Command, Launch, Service
 from durability.trace import system
 from durability.trace.child import REFUSAL_BYTES_MAX, sweep
 from durability.trace.descriptor_calls import DescriptorCalls
+from durability.trace.disk import Disk
+from durability.trace.failure import CallHeld, DiskFailure, FailureOrder
 from durability.trace.file_calls import FileCalls
 from durability.trace.files import Files
 from durability.trace.filter import Filter
@@ -55,11 +58,15 @@ from durability.trace.trace import Trace
 from durability.trace.tree import initial_records
 from durability.trace.volatile import Volatile
 
+LACKED_ROOM: Final = "no space was left for what it wrote"
+"""A run's fault where the disk of this machine was full, not one that fails by order."""
 _STDERR_BYTES_MAX: Final = 16384
 _PIPE_BYTES: Final = 1 << 16
 _TICK_MS: Final = 50
 """How often, at least, the deadline, interrupts and abandoned locks are looked at."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_QUIET_S: Final = 0.2
+"""So long nothing happens, while a call is held, before the run is over."""
 _READINESS_MS: Final = 2
 """How often it is looked whether a server is ready."""
 
@@ -77,7 +84,8 @@ class Run:
     it was killed at the deadline instead. `stderr` is the end of what the target printed there.
     `differences` is where the disk is not what the trace says: empty, or the trace is not complete.
     `fault` says why the run was not what it should have been, where that is so: a disk was full, or
-    a server was not asked.
+    a server was not asked. `met` are the calls, with their paths, that an ordered failure of the
+    disk could have met, where none was to be met.
     """
 
     trace: Trace
@@ -89,6 +97,7 @@ class Run:
     elapsed_s: float
     timed_out: bool
     fault: str = ""
+    met: list[tuple[str, bytes]] = field(default_factory=list)
 
     def landed(self) -> bool:
         """Tell whether the kill took effect exactly where it was ordered."""
@@ -125,11 +134,13 @@ class Supervisor:
         root: str,
         order: KillOrder | None = None,
         deadline_s: float = 60.0,
+        failure: FailureOrder | None = None,
         *,
         with_sources: bool = False,
     ) -> Run:
         """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
 
+        The disk fails as `failure` orders. While a call is held, the run ends once nothing happens.
         Of a `Call` the trace tells the lines that its changes come from, `with_sources`, which
         slows it down.
 
@@ -143,17 +154,18 @@ class Supervisor:
             program = launch.server if isinstance(launch, Service) else launch
             filter_ = self._for_programs if isinstance(program, Command) else self._for_calls
             lines = SourceLines() if with_sources and isinstance(program, Call) else None
-            supervision = _Supervision(launch, filter_, paths, order, self._volatile, lines)
+            tape = Tape(order)
+            supervision = _Supervision(launch, filter_, paths, tape, self._volatile, failure, lines)
             try:
                 # Nothing has changed yet: what the child wants to change waits for our answer.
-                initial = initial_records(paths.root, supervision.files.inode)
+                tape.initial = initial_records(paths.root, supervision.files.inode)
                 supervision.follow(began + deadline_s, self._control, interrupts)
             finally:
                 status = supervision.end()
-        trace = Trace(initial, supervision.tape.records, supervision.tape.sources)
+        trace = Trace(tape.initial, tape.records, tape.sources)
         return Run(
             trace,
-            supervision.tape.reached,
+            tape.reached,
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             supervision.stderr.decode("utf-8", "backslashreplace"),
@@ -161,6 +173,7 @@ class Supervisor:
             time.monotonic() - began,
             supervision.timed_out,
             supervision.fault(),
+            supervision.disk.met,
         )
 
 
@@ -192,8 +205,9 @@ class _Supervision:
         launch: Launch,
         filter_: Filter,
         paths: Paths,
-        order: KillOrder | None,
+        tape: Tape,
         volatile: Volatile,
+        failure: FailureOrder | None,
         lines: SourceLines | None,
     ) -> None:
         service, program = (
@@ -206,7 +220,9 @@ class _Supervision:
         self._listener = Listener(listener)
         self._processes = Processes(self._listener)
         self.files = Files(lambda: descendants(os.getpid()))
-        self.tape = Tape(order)
+        self.tape = tape
+        self.disk = Disk(failure, tape)
+        self._quiet_until = math.inf
         self.stderr = b""
         self.timed_out = False
         self._lacked_room = False
@@ -218,13 +234,13 @@ class _Supervision:
         self._poll = select.poll()
         self._hear_from(child, self.tape.hear if service is None else self._hear_server)
         descriptors = DescriptorCalls(
-            self._listener, self.files, self.tape, volatile, standard_too=filter_.standard_too
+            self._listener, self.files, tape, volatile, standard_too=filter_.standard_too
         )
         self._handlers = handlers(
-            FileCalls(paths, self.files, self.tape, descriptors),
-            NameCalls(paths, self.files, self.tape),
+            FileCalls(paths, self.files, tape, descriptors, self.disk),
+            NameCalls(paths, self.files, tape, self.disk),
             descriptors,
-            ProcessCalls(self._processes, self.files, self.tape),
+            ProcessCalls(self._processes, self.files, tape),
         )
 
     def _hear_from(self, child: Child, hear_stdout: Callable[[int], bool]) -> None:
@@ -243,15 +259,17 @@ class _Supervision:
         look = 0.0
         self._watch(control)
         with suppress(KillReached):
-            while (now := time.monotonic()) < deadline and not interrupts:
+            while not interrupts and (now := time.monotonic()) < min(deadline, self._quiet_until):
                 if now >= look:
                     look = now + self._look(control) / 1000
                 events = self._poll.poll(max(0, look - now) * 1000)
+                if events and self.disk.is_holding:
+                    self._quiet_until = time.monotonic() + _QUIET_S
                 if events == only_a_call:
                     self._answer()
                 elif not self._hear(events, control):
                     return
-            self.timed_out = not interrupts
+            self.timed_out = not interrupts and now >= deadline
 
     def _watch(self, control: int | None) -> None:
         """Poll in this order: what was printed before a call is heard before it is performed."""
@@ -310,8 +328,12 @@ class _Supervision:
             result = self._handlers[call.call](call, process)
         except ProcessLookupError:
             return  # it was killed while it waited
+        except CallHeld:
+            self._quiet_until = time.monotonic() + _QUIET_S
+            return
         except OSError as error:
-            self._lacked_room |= error.errno in _NO_ROOM
+            by_order = isinstance(error, DiskFailure)
+            self._lacked_room |= error.errno in _NO_ROOM and not by_order
             self._listener.answer(call.id, 0, error.errno or errno.EIO)
             return
         if result == LET_RUN:
@@ -344,7 +366,7 @@ class _Supervision:
     def fault(self) -> str:
         """Return why the run was not what it should have been; mostly nothing."""
         if self._lacked_room:
-            return "no space was left for what it wrote"
+            return LACKED_ROOM
         if self.tape.reached:
             return ""
         if self._readiness is not None:

@@ -18,13 +18,15 @@ class KillReached(Exception):  # noqa: N818 - a signal to the supervisor's loop,
 class Tape:
     """Records in execution order.
 
-    `written` is the length of the write stream so far, `calls` the number of changes of names or
-    sizes since its last byte; see `kill_order`. `source` is the line that makes the present call,
-    where it is known, `sources` holds those of the records by their places.
+    `initial` are those that build what was there before the run; `written` is the length
+    of the write stream so far, `calls` the number of changes of names or sizes since its last byte;
+    see `kill_order`. `source` is the line that makes the present call, where it is known, `sources`
+    holds those of the records by their places.
     """
 
     def __init__(self, order: KillOrder | None) -> None:
         self.order = order
+        self.initial: list[AnyRecord] = []
         self.records: list[AnyRecord] = []
         self.source = ""
         self.sources: dict[int, str] = {}

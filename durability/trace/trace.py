@@ -109,11 +109,11 @@ def save(trace: Trace, path: str) -> None:
             os.unlink(unfinished)
 
 
-def load(path: str) -> Trace:
-    """Read a trace, of at most `TRACE_BYTES_MAX`. Raises UnreadableError."""
+def load(path: str, max_bytes: int = TRACE_BYTES_MAX) -> Trace:
+    """Read a trace, of at most `max_bytes` when decompressed. Raises UnreadableError."""
     try:
         with open(path, "rb") as file:
-            document = msgspec.msgpack.decode(_decompressed(file), type=_File)
+            document = msgspec.msgpack.decode(_decompressed(file, max_bytes), type=_File)
         if document.magic != MAGIC or document.version != VERSION:
             raise UnreadableError(
                 f"{path}: a {document.magic!r} of version {document.version}; "
@@ -126,11 +126,11 @@ def load(path: str) -> Trace:
         raise UnreadableError(f"{path}: not a trace: {error}") from error
 
 
-def _decompressed(file: BinaryIO) -> bytes:
+def _decompressed(file: BinaryIO, max_bytes: int) -> bytes:
     """Decompress, part by part: a short file may claim to hold any length."""
     content = bytearray()
     for part in zstandard.ZstdDecompressor().read_to_iter(file):
         content += part
-        if len(content) > TRACE_BYTES_MAX:
-            raise ValueError(f"it is longer than {TRACE_BYTES_MAX} bytes")
+        if len(content) > max_bytes:
+            raise ValueError(f"it is longer than {max_bytes} bytes")
     return bytes(content)

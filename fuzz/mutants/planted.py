@@ -318,6 +318,13 @@ PLANTED: Final = (
         "previous.term <= entry.term",
     ),
     PlantedDefect(
+        "another-entry-than-the-committed-one",
+        "append_batch",
+        "raft/follower.py",
+        "            if term != committed_term:\n",
+        "            if term is None:\n",
+    ),
+    PlantedDefect(
         "kind-of-command-taken-modulo",
         "commands",
         "raft/examples/queue.py",
@@ -390,5 +397,26 @@ PLANTED: Final = (
         "durability/history/well_formed.py",
         "(event.f, event.key) != (waiting[1].f, waiting[1].key)",
         "event.f != waiting[1].f",
+    ),
+    PlantedDefect(
+        "item-of-nothing-taken-for-none",
+        "toml_target",
+        "durability/targets/program.py",
+        "        announced=None if item is None else",
+        "        announced=None if not item else",
+    ),
+    PlantedDefect(
+        "client-told-another-port",
+        "toml_target",
+        "durability/targets/program.py",
+        "client.filled(values), _ready(",
+        "client.filled(_values(directory, client.texts())), _ready(",
+    ),
+    PlantedDefect(
+        "compression-error-leaves-reader",
+        "trace_file",
+        "durability/trace/trace.py",
+        "    except (zstandard.ZstdError, msgspec.MsgspecError,",
+        "    except (msgspec.MsgspecError,",
     ),
 )

@@ -40,7 +40,9 @@ TARGETS: Final = {
     ),
     "append_batch": Instrumentation(("raft.follower", "raft.log_entry"), 40),
     "node_steps": Instrumentation(("raft.member", "raft.follower", "raft.leader"), 250),
-    "toml_target": Instrumentation(("durability.targets.program",), 50),
+    "toml_target": Instrumentation(
+        ("durability.targets.program", "durability.targets.description"), 60
+    ),
     "history_file": Instrumentation(
         (
             "durability.history.reading",

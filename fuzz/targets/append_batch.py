@@ -5,8 +5,9 @@ the node's, u64 prev_log_index, u64 prev_log_term, u64 commit_index, u32 entries
 (not looked at), the data. What must hold:
 
 - nothing leaves `step`, and a heartbeat after it is answered as ever;
-- a batch that does not decode, or that no leader sends, is counted as malformed: but for the term
-  the files, the log, the commit index and the state machine are as before, and nobody is answered;
+- a batch that does not decode, or that no leader sends, or that goes on from another entry than the
+  last committed one, is counted as malformed: but for the term the files, the log, the commit index
+  and the state machine are as before, and nobody is answered;
 - any other makes the log what the Raft paper says (figure 2): as before where the entry before the
   batch does not match, else with the batch in it, and what followed only where that agrees;
 - commits reach to what the batch has verified, and never fall;
@@ -86,9 +87,13 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class _State:
-    """All of a node that a batch may change. `files` are those that hold the log."""
+    """All of a node that a batch may change.
+
+    `terms` are those of the log's entries and of the one before them; `files` hold the log.
+    """
 
     log: tuple[LogEntry, ...]
+    terms: dict[int, int | None]
     commit_index: int
     applied: tuple[tuple[int, bytes], ...]
     files: dict[str, bytes]
@@ -124,8 +129,10 @@ class _Subject:
     def state(self) -> _State:
         """Take down what the node holds."""
         node = self.node
+        first_index, last_index = node.first_index, node.last_index
         return _State(
-            tuple(map(node.entry, range(node.first_index, node.last_index + 1))),
+            tuple(map(node.entry, range(first_index, last_index + 1))),
+            {index: node.term(index) for index in range(first_index - 1, last_index + 1)},
             node.commit_index,
             tuple(self._machine.applied),
             {name: data for name, data in self.filesystem.files.items() if name != "metadata"},
@@ -156,13 +163,17 @@ def _deliver(subject: _Subject, message: Message, entries: _Entries) -> None:
     effects = subject.step(message)
     after = subject.state()
     malformed = subject.node.dropped_messages[DropReason.MALFORMED]
-    if entries is None or not _may_come_from_leader(message, entries):
+    if (
+        entries is None
+        or not _may_come_from_leader(message, entries)
+        or _contradicts_committed(message, entries, before)
+    ):
         if effects or after != before or malformed != 1:
             raise BrokenLawError(f"a malformed batch had an effect: {effects}, {after}")
     elif malformed:
         raise BrokenLawError(f"refused as malformed: {entries} after {message.prev_log_index}")
     else:
-        _check_stored(subject.node, message, entries, before, after)
+        _check_stored(message, entries, before, after)
         _check_answer(effects)
     _check_answer(subject.step(subject.heartbeat(0)))
 
@@ -176,20 +187,26 @@ def _may_come_from_leader(message: Message, entries: Sequence[LogEntry]) -> bool
     ) and all(_has_voter(entry.data) for entry in entries if entry.type is EntryType.CONFIGURATION)
 
 
+def _contradicts_committed(message: Message, entries: Sequence[LogEntry], before: _State) -> bool:
+    """Say whether entries above the last committed one follow another entry than that."""
+    claimed = {message.prev_log_index: message.prev_log_term}
+    claimed |= {entry.index: entry.term for entry in entries}
+    committed, term = before.commit_index, before.terms[before.commit_index]
+    return max(claimed) > committed and claimed.get(committed, term) != term
+
+
 def _has_voter(peer_list: bytes) -> bool:
     peers = wire.peer_list(peer_list)
     return not isinstance(peers, frozenset) and any(peer.role is PeerRole.VOTER for peer in peers)
 
 
 def _check_stored(
-    node: Node, message: Message, entries: Sequence[LogEntry], before: _State, after: _State
+    message: Message, entries: Sequence[LogEntry], before: _State, after: _State
 ) -> None:
     """Compare with a log that is a dictionary, and takes the batch entry by entry."""
     log = {entry.index: entry for entry in before.log}
     prev_index, committed = message.prev_log_index, before.commit_index
-    terms = {index: entry.term for index, entry in log.items()}
-    base_index = node.first_index - 1
-    terms[base_index] = node.term(base_index) or 0
+    terms = before.terms
     matches = prev_index <= committed or terms.get(prev_index) == message.prev_log_term
     expected_commit_index = committed
     if matches:

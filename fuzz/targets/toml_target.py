@@ -1,23 +1,23 @@
 """Invariant tested: exactly the descriptions that docs/targets.md permits are accepted.
 
 An input is a TOML file, in a directory with a program `store` and a module `checks` that has a
-function `judge`. Any other is refused with an error that names the file; of an accepted one each
-command can be made, for a data directory, as it says.
+function `judge`. Any other is refused with an error that names the file. Of an accepted one the
+target has the values that are written there, and each command can be made for a data directory,
+with its placeholders filled in, and one port for a server and its client.
 """
 
 import os
 import re
-import shutil
 import tempfile
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from durability.errors import TargetError
-from durability.targets.contract import Command, Target
+from durability.targets.contract import Command, Service, Target
 from durability.targets.program import load_program
 from fuzz.laws import BrokenLawError
 from fuzz.layout import Layout
+from fuzz.specification import descriptions
 from fuzz.target import Target as FuzzTarget
 
 # A text: one line is as good as another.
@@ -25,8 +25,15 @@ TOML_TARGET: Final = Layout(())
 
 _HOME: Final = tempfile.TemporaryDirectory(prefix="raft-fuzz-")
 _PATH: Final = os.path.join(_HOME.name, "target.toml")
-_SECTIONS: Final = {"run", "recover", "setup", "audit"}
-_PROCESS_KEYS: Final = {"command", "env", "cwd"}
+_DATA: Final = os.path.join(_HOME.name, "data")
+_PLACEHOLDER: Final = re.compile(r"(\{data\}|\{port\})")
+# What stands in the place of a placeholder. All ports that are drawn have five digits: where two
+# follow each other they can be told apart.
+_AS_TEXT: Final = {"{data}": re.escape(_DATA), "{port}": r"(\d{5})"}
+_IN_PATTERNS: Final = {
+    "{data}": re.escape(f"(?:{re.escape(_DATA)})"),
+    "{port}": r"\(\?:(\d{5})\)",
+}
 
 
 def _furnish(home: str) -> None:
@@ -43,7 +50,7 @@ def check(data: bytes) -> None:
     """Load one description, and compare with what is said of it here."""
     with open(_PATH, "wb") as file:
         file.write(data)
-    permitted = _permitted(data)
+    permitted = descriptions.permitted(data, _HOME.name, {"checks:judge"})
     try:
         target = load_program(_PATH)
     except TargetError as error:
@@ -54,110 +61,88 @@ def check(data: bytes) -> None:
     else:
         if permitted is None:
             raise BrokenLawError(f"{target} is accepted")
-        _check_target(target, permitted)
+        _check_values(target, permitted)
+        _check_launches(target, permitted)
 
 
-def _check_target(target: Target, table: Mapping[str, Any]) -> None:
-    said = (target.name, target.order, target.recovery_timeout_s, target.audit is not None)
-    recover = table["recover"]
-    order, timeout_s = recover.get("order", "exact"), recover.get("timeout_s", 10.0)
-    if said != (table["name"], order, timeout_s, "audit" in table):
+def _check_values(target: Target, table: Mapping[str, Any]) -> None:
+    recover, speaker = table["recover"], table.get("client", table["run"])
+    speech = target.speech
+    said = (
+        target.name,
+        target.order,
+        target.recovery_timeout_s,
+        target.volatile,
+        target.audit is not None,
+        speech.acknowledged.pattern,
+        speech.announced and speech.announced.pattern,
+        speech.recovered and speech.recovered.pattern,
+    )
+    written = (
+        table["name"],
+        recover.get("order", "exact"),
+        recover.get("timeout_s", 10.0),
+        tuple(table.get("trace", {}).get("volatile", [])),
+        "audit" in table,
+        speaker["ack"],
+        speaker.get("item"),
+        recover["item"],
+    )
+    if said != written:
         raise BrokenLawError(f"{target} is not what {table} says")
-    directory = os.path.join(_HOME.name, "data")
-    launches: dict[str, Callable[[str], object]] = {
-        "run": target.workload,
-        "recover": target.recovery,
-    }
+
+
+def _check_launches(target: Target, table: Mapping[str, Any]) -> None:
+    """Make each command, and compare it with the one that the description asks for."""
+    run, client, recover = table["run"], table.get("client"), table["recover"]
+    ready = run.get("ready")
+    if client is None:
+        _check_command(target.workload(_DATA), run)
+    else:
+        _check_service(target.workload(_DATA), run, client, ready)
+    if recover.get("serve", False):
+        _check_service(target.recovery(_DATA), run, recover, ready)
+    else:
+        _check_command(target.recovery(_DATA), recover)
     if "setup" in table:
-        launches["setup"] = target.setup
-    for section, launch in launches.items():
-        command = launch(directory)
-        wanted = [part.replace("{data}", directory) for part in table[section]["command"][1:]]
-        given = list(command.argv[1:]) if isinstance(command, Command) else None
-        # A free port is another one each time.
-        if given != wanted and "{port}" not in "".join(wanted):
-            raise BrokenLawError(f"[{section}] of {table} is launched with {given}")
+        _check_command(target.setup(_DATA), table["setup"])
 
 
-def _permitted(data: bytes) -> dict[str, Any] | None:
-    """Read docs/targets.md once more: the table of a description that it permits, else None."""
-    try:
-        table = tomllib.loads(data.decode())
-    except (ValueError, RecursionError):
-        return None
-    return table if _is_permitted(table) else None
+def _check_service(
+    launch: object, server: Mapping[str, Any], client: Mapping[str, Any], ready: int | str | None
+) -> None:
+    if not isinstance(launch, Service):
+        raise BrokenLawError(f"{launch} starts no server")
+    ports = _check_command(launch.server, server) | _check_command(launch.client, client)
+    if ready == "{port}":
+        ports.add(str(launch.ready))
+    elif isinstance(launch.ready, re.Pattern):
+        ports |= _ports(str(ready), launch.ready.pattern, _IN_PATTERNS)
+    elif launch.ready != ready:
+        raise BrokenLawError(f"{launch} does not wait until {ready}")
+    if len(ports) > 1:
+        raise BrokenLawError(f"{launch} has several ports: {ports}")
 
 
-def _is_permitted(table: Mapping[str, Any]) -> bool:
-    name, audit = table.get("name"), table.get("audit")
-    processes = [table[section] for section in ("run", "recover", "setup") if section in table]
-    return (
-        {"name", "run", "recover"} <= table.keys() <= {"name"} | _SECTIONS
-        and isinstance(name, str)
-        and name != ""
-        and all(map(_is_process, processes))
-        and _is_run(table["run"])
-        and _is_recover(table["recover"])
-        and table.get("setup", {}).keys() <= _PROCESS_KEYS
-        and (audit is None or _is_audit(audit))
-    )
+def _check_command(launch: object, section: Mapping[str, Any]) -> set[str]:
+    """Compare a command with what a section asks for; return the ports that are in it."""
+    arguments, env, cwd = section["command"][1:], section.get("env", {}), section.get("cwd", ".")
+    if not isinstance(launch, Command) or len(launch.argv) != 1 + len(arguments):
+        raise BrokenLawError(f"{section} is launched as {launch}")
+    if not cwd.startswith(("/", "{data}")):
+        cwd = os.path.join(_HOME.name, cwd)
+    written = (*arguments, *env.values(), cwd)
+    given = (*launch.argv[1:], *(launch.env[name] for name in env), launch.cwd)
+    return {port for pair in zip(written, given, strict=True) for port in _ports(*pair, _AS_TEXT)}
 
 
-def _is_process(section: Any) -> bool:
-    if not isinstance(section, dict):
-        return False
-    command, env, cwd = section.get("command"), section.get("env", {}), section.get("cwd", ".")
-    return (
-        isinstance(command, list)
-        and command != []
-        and all(map(_is_text, [*command, cwd]))
-        and isinstance(env, dict)
-        and all(_is_text(value) for value in env.values())
-        and all(key and not set(key) & {"=", "\0"} for key in env)
-        and ("{data}" in cwd or "{port}" in cwd or os.path.isdir(os.path.join(_HOME.name, cwd)))
-        and _is_executable(command[0], env.get("PATH"))
-    )
-
-
-def _is_executable(program: str, path: str | None) -> bool:
-    if "/" in program:
-        return shutil.which(os.path.join(_HOME.name, program)) is not None
-    return shutil.which(program, path=path) is not None
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-def _is_run(section: Mapping[str, Any]) -> bool:
-    item = section.get("item")
-    return (
-        section.keys() <= _PROCESS_KEYS | {"ack", "item"}
-        and _is_pattern(section.get("ack"))
-        and (item is None or _is_pattern(item))
-    )
-
-
-def _is_recover(section: Mapping[str, Any]) -> bool:
-    timeout_s = section.get("timeout_s", 10.0)
-    return (
-        section.keys() <= _PROCESS_KEYS | {"item", "order", "timeout_s"}
-        and _is_pattern(section.get("item"))
-        and section.get("order", "exact") in ("exact", "set")
-        and type(timeout_s) in (int, float)
-        and 0 < timeout_s <= 86400
-    )
-
-
-def _is_pattern(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and "id" in re.compile(value).groupindex
-    except re.error:
-        return False
-
-
-def _is_audit(section: Any) -> bool:
-    return bool(section == {"python": "checks:judge"})
+def _ports(text: str, given: str, values: Mapping[str, str]) -> set[str]:
+    """Check that `given` is `text`, filled in with `values`; return the ports in it."""
+    wanted = "".join(values.get(part, re.escape(part)) for part in _PLACEHOLDER.split(text))
+    found = re.fullmatch(wanted, given)
+    if found is None:
+        raise BrokenLawError(f"{text!r} has become {given!r}")
+    return set(found.groups())
 
 
 TARGET: Final = FuzzTarget(check=check, probe=check, layout=TOML_TARGET)

@@ -1,7 +1,8 @@
 """Invariant tested: a trace file is read as what was written, or a typed error refuses it.
 
 Each input is a file. It is tested as it is, and once more as what is inside of the compression.
-Whatever was read can be written and read again, and every question about it has an answer.
+Whatever was read can be written and read again, where it is not longer than is permitted, and every
+question about it has an answer.
 """
 
 import os
@@ -46,11 +47,23 @@ def _check(content: bytes) -> None:
     _check_answers(trace)
     save(trace, path)
     try:
-        again = load(path)
+        _check_read_again(trace, path)
     finally:
         os.unlink(path)
+
+
+def _check_read_again(trace: Trace, path: str) -> None:
+    """Read what has been written, with a limit that it just keeps, and with one that it exceeds."""
+    with open(path, "rb") as file:
+        size = zstandard.frame_content_size(file.read())
+    again = load(path, size)
     if again != trace:
         raise BrokenLawError(f"written and read again: {again}; before: {trace}")
+    try:
+        load(path, size - 1)
+    except UnreadableError:
+        return
+    raise BrokenLawError(f"a trace of {size} bytes is read where {size - 1} are permitted")
 
 
 def _check_answers(trace: Trace) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored
+from durability.cli import main
 from durability.crash.loss_states import Draw, LossStates
 from durability.crash.models import Model
 from durability.errors import InconclusiveError
@@ -87,7 +88,7 @@ def test_what_was_seen_is_told_though_it_cannot_be_made_small(
     def fail(_: object) -> bytes:
         raise error
 
-    monkeypatch.setattr("durability.power_loss.run_alone", fail)
+    monkeypatch.setattr("durability.campaign.loss_tally.run_alone", fail)
     store = functions.target(log_store.unsynced, log_store.recover)
     result = explored(store, tmp_path, "posix-default")
     assert result.verdict == "violation"
@@ -194,3 +195,14 @@ def test_the_models_are_listed(tmp_path: Path) -> None:
     done = durability("powerloss", "--model", "list", cwd=str(tmp_path))
     assert done.status == HELD
     assert "ext4-ordered" in done.stdout
+
+
+def test_the_command_tells_how_it_gets_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("durability.report.progress._LINE_INTERVAL_S", 0.0)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="0"):
+        main(["powerloss", f"{STORE}:good:recover", "--jobs", "1"])
+    told = capfd.readouterr().err.splitlines()
+    assert any("states: " in line and " promised, " in line for line in told)

@@ -32,8 +32,13 @@ CUT = GOOD[:-1]
 GAP = batch(LogEntry(TERM, LAST + 1), LogEntry(TERM, LAST + 3))
 NO_PEERS = batch(LogEntry(TERM, LAST + 1), LogEntry(TERM, LAST + 2, EntryType.CONFIGURATION))
 
+# The first two entries are committed, in this term.
+OTHER_COMMITTED = batch(LogEntry(TERM + 1, 2), LogEntry(TERM + 1, 3), prev_index=1)
 
-@pytest.mark.parametrize("data", [GOOD, CONFLICT, CUT, GAP, NO_PEERS, batch(), batch(count=1)])
+
+@pytest.mark.parametrize(
+    "data", [GOOD, CONFLICT, CUT, GAP, NO_PEERS, OTHER_COMMITTED, batch(), batch(count=1)]
+)
 def test_the_node_takes_a_batch_or_nothing(data: bytes) -> None:
     check(data)
 
@@ -45,6 +50,14 @@ def test_a_batch_that_no_leader_sends_and_is_stored(
     monkeypatch.setattr(follower, "_decode_entries", Message.entries)
     with pytest.raises((BrokenLawError, AssertionError, ValueError)):
         check(data)
+
+
+def test_a_batch_that_follows_another_entry_than_the_committed_one_and_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follower.Follower, "_check_committed", lambda *_: None)
+    with pytest.raises(BrokenLawError, match="had an effect"):
+        check(OTHER_COMMITTED)
 
 
 def test_a_conflict_that_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:

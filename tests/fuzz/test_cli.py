@@ -212,8 +212,15 @@ def test_every_branch_of_every_decoder_is_covered_from_the_corpus(tmp_path: Path
     pytest.importorskip("coverage")
     _, document, _ = invoke(tmp_path, "coverage", "all")
     missing = {module["module"]: module["missing"] for module in document["modules"]}
-    assert {module: missing[module] for module in SUBJECTS} == {module: [] for module in SUBJECTS}
-    for module in SUBJECTS:
+    # The mechanical mutants' subjects, and what reads only what a person has written or recorded.
+    readers = (
+        *SUBJECTS,
+        "durability.targets.description",
+        "durability.targets.program",
+        "durability.trace.trace",
+    )
+    assert {module: missing[module] for module in readers} == {module: [] for module in readers}
+    for module in readers:
         assert "pragma: no" not in (PROJECT / f"{module.replace('.', '/')}.py").read_text()
 
 

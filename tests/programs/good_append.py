@@ -22,9 +22,13 @@ def sync_directory(directory: str) -> None:
     os.close(descriptor)
 
 
-def append(log: int, text: str) -> None:
+def encoded(text: str) -> bytes:
     body = text.encode()
-    os.write(log, HEADER.pack(len(body), zlib.crc32(body)) + body)
+    return HEADER.pack(len(body), zlib.crc32(body)) + body
+
+
+def append(log: int, text: str) -> None:
+    os.write(log, encoded(text))
     os.fsync(log)
 
 
@@ -37,6 +41,15 @@ def write(directory: str, items: Iterator[str]) -> None:
 
 
 def recover(directory: str) -> list[str]:
+    """Return the whole records, which nobody may have synced: a kill leaves what was written."""
+    found = recover_without_sync(directory)
+    log = open_log(directory)
+    os.fsync(log)
+    os.close(log)
+    return found
+
+
+def recover_without_sync(directory: str) -> list[str]:
     """Return the whole records, and cut off what a crash left of another."""
     log = open_log(directory)
     data = os.read(log, os.fstat(log).st_size)

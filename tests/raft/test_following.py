@@ -122,6 +122,36 @@ def test_d30_a_batch_that_is_damaged_anywhere_is_dropped_whole(message: Message)
     assert (node.last_index, cluster.sent) == (1, [])
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        append_entries(2, (3, 1), [entry(4, 1)]),
+        append_entries(2, (1, 1), [entry(2, 1), entry(3, 1), entry(4, 1)]),
+        append_entries(3, (2, 2), [entry(3, 3), entry(4, 3)]),
+        append_entries(3, (3, 3), [entry(4, 3)]),
+        append_entries(3, (2, 2), [entry(3, 3), entry(4, 3)], commit_index=4),
+    ],
+)
+def test_what_follows_another_entry_than_the_committed_one_is_dropped(message: Message) -> None:
+    """No leader of the group's sends it; the first two have terms that would fall in the log."""
+    cluster = follower(2, 2, 2)
+    node = cluster.nodes[3]
+    answer(cluster, append_entries(2, (4, 2), commit_index=3))
+    cluster.sent.clear()
+    cluster.deliver(Envelope(1, 3, message))
+    assert node.dropped_messages[DropReason.MALFORMED] == 1
+    assert (log_terms(cluster), node.commit_index, cluster.sent) == ([1, 2, 2, 2], 3, [])
+
+
+@pytest.mark.parametrize("term", [1, 3])
+def test_what_only_repeats_committed_entries_is_not_looked_at(term: int) -> None:
+    cluster = follower(2, 2, 2)
+    answer(cluster, append_entries(2, (4, 2), commit_index=3))
+    response = answer(cluster, append_entries(3, (1, term), [entry(2, 3), entry(3, 3)]))
+    assert (response.success, response.last_log_index) == (True, 3)
+    assert log_terms(cluster) == [1, 2, 2, 2]
+
+
 def test_a_second_leader_of_a_term_is_not_followed() -> None:
     cluster = Cluster()
     node = cluster.elect(1)

@@ -228,6 +228,32 @@ def test_a_failure_at_any_operation_stops_the_node_and_loses_nothing_d16_d43(
         check_recovery(disk.after_kill(), seen)
 
 
+def test_what_a_kill_left_unsynced_is_durable_before_segments_are_removed_for_it(
+    recording: Recording,
+) -> None:
+    """Else a power cut may keep the removals, and take the snapshot that stands for the rest."""
+    removed = 0
+    renames = [
+        number
+        for number, operation in enumerate(recording.operations, start=1)
+        if operation.new_name == "snapshot"
+    ]
+    for number in renames:
+        disk = Disk()
+        for operation in recording.operations[:number]:
+            disk.perform(operation)
+        assert disk.synced.get("snapshot") is not disk.names["snapshot"]
+
+        def watch(operation: Operation, disk: Disk = disk) -> None:
+            nonlocal removed
+            if operation.verb == "unlink" and operation.name.endswith(".segment"):
+                removed += 1
+                assert disk.synced["snapshot"] is disk.names["snapshot"]
+
+        kill(open_node(WatchedFilesystem(MemoryFilesystem(disk), watch))[0])
+    assert removed > 0
+
+
 def test_real_files_are_recovered_as_those_in_memory(recording: Recording, tmp_path: Path) -> None:
     disk = Disk()
     for number, operation in enumerate(recording.operations):

@@ -69,6 +69,17 @@ def recover(directory: str, acked: list[Any]) -> None:
     assert found[: len(acked)] == acked, f"{found} of {acked}"
 
 
+def rewrite(directory: str, acked: list[Any]) -> None:
+    """Recover, and write what was found in its place, where a second crash may lose it."""
+    recover(directory, acked)
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        with open(path, "rb") as log:
+            found = log.read()
+        with open(path, "wb") as log:
+            log.write(found)
+
+
 def hang(directory: str, acked: list[Any]) -> None:
     """Wait for ever where there is something."""
     del directory

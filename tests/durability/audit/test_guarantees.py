@@ -11,7 +11,8 @@ def kinds_in_the_code() -> set[str]:
     """The literal first argument of `breach` and `violate`, and the kinds of malformed bytes."""
     kinds = {"corrupt"}  # the default
     audit = Path(durability.audit.__path__[0])
-    for path in (*audit.glob("*.py"), audit.parent / "lint.py", audit.parent / "disk_errors.py"):
+    disk = audit.parent / "disk"
+    for path in (*audit.glob("*.py"), audit.parent / "lint.py", *disk.glob("*.py")):
         for call in ast.walk(ast.parse(path.read_text())):
             if not isinstance(call, ast.Call):
                 continue

@@ -1,9 +1,11 @@
 import copy
 import re
 
+import msgspec
 import pytest
 
 from durability.audit.promises import Heard, Promises
+from durability.audit.recovered import DirectoryAudit
 from durability.targets import catalogue
 from durability.targets.contract import Call, Speech, Target
 
@@ -47,15 +49,31 @@ def test_what_was_acknowledged_before_a_crash_stays_promised() -> None:
     assert kinds(promises, "1") == set()  # a second crash may take what nobody was promised
 
 
-def test_a_killed_recovery_announces_what_it_proposes_and_promises_nothing_else() -> None:
+def test_a_recovery_that_a_crash_ended_promises_what_it_showed_and_announces_what_it_proposes() -> (
+    None
+):
     left = [FIRST_RUN, Heard("items", ["1", "2"])]
     recovery = Heard("recovery", ["item 1", "item 2", "proposing 9", "ack 7"])
     raft = catalogue.find("reference")
     promises = Promises.of(raft, [*left, recovery])
     assert kinds(promises, "1", "2", "9") == set()
     assert kinds(promises, "1", "2") == set()
-    assert kinds(promises, "1", "9") == {"order"}
+    assert kinds(promises, "1", "9") == {"lost"}
+    assert kinds(promises, "2", "1") == {"order"}
     assert kinds(Promises.of(TARGET, [*left, recovery]), "1", "2", "9") == {"invented"}
+
+
+def test_what_it_accepted_is_promised_and_its_term_does_not_fall() -> None:
+    lines = ["state 3 1 0 1 2 0", "item 1", "elected 4", "proposing 9", "accepted 9"]
+    promises = Promises.of(catalogue.find("reference"), [FIRST_RUN, Heard("recovery", lines)])
+    assert kinds(promises, "1", "9") == set()
+    assert kinds(promises, "1") == {"lost"}
+    assert kinds(promises, "1", "2", "9") == {"invented"}  # it was gone when 9 took its place
+    at_rest = DirectoryAudit(path="", format="v2", term=3, voted_for=1, node_id=1)
+    found = {one.kind for one in promises.raft.judge([], at_rest, at_rest)}
+    assert "term-regressed" in found
+    at_rest = msgspec.structs.replace(at_rest, term=4)
+    assert "term-regressed" not in {one.kind for one in promises.raft.judge([], at_rest, at_rest)}
 
 
 @pytest.mark.parametrize("of", ["run", "recovery"])

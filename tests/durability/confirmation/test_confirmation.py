@@ -23,7 +23,7 @@ from durability.report.crash_state import LossViolation
 from durability.report.result import Result
 from durability.targets import functions
 from durability.trace.processes import descendants
-from tests.durability.commands import ROOT, durability, environment
+from tests.durability.commands import ROOT, durability, environment, program
 from tests.stores import log_store, replacing_store
 
 KERNEL = f"kernel {'.'.join(os.uname().release.split('.')[:2])}"
@@ -160,6 +160,17 @@ def test_the_command_says_where(tmp_path: Path) -> None:
     done = durability("powerloss", store, "--confirm", "--model", "ext4-ordered", cwd=str(tmp_path))
     assert done.status == VIOLATION, done.stdout
     (found,) = done.document["violations"]
+    assert "ext4" in found["confirmed"].split(", ")
+
+
+@pytest.mark.usefixtures("mounts")
+def test_a_cut_behind_a_kill_is_shown_too(tmp_path: Path) -> None:
+    counts = ("--model", "ext4-ordered", "--crashes", "6", "--states", "180", "--seed", "1")
+    options = ("--after-kill", "--confirm", *counts)
+    done = durability("powerloss", program("trusts_cache"), *options, cwd=str(tmp_path))
+    assert done.status == VIOLATION, done.stdout
+    (found,) = done.document["violations"]
+    assert "in the recovery of what a kill had left" in found["message"]
     assert "ext4" in found["confirmed"].split(", ")
 
 

@@ -151,4 +151,18 @@ ELECTION_CONTROLS = {
         [Called(1, sent(2, 1, APPEND_RESPONSE, 2).message), Called(1, "tick")],
         [Called(1, "tick")],
     ),
+    "P22 a leader that its new voters do not answer": Control(
+        lambda: StableLeader(2, 3),
+        [
+            *group(),
+            *leads(1, 2),
+            *[Called(1, "tick")] * 2,
+            Called(1, sent(2, 1, APPEND_RESPONSE, 2).message),
+            Called(1, "tick"),
+            Appended(1, configuration(2, 2, 1, 3)),
+            *[Called(1, "tick")] * 2,
+        ],
+        [Called(1, sent(3, 1, APPEND_RESPONSE, 2).message), Called(1, "tick")],
+        [Called(1, "tick")],
+    ),
 }

@@ -68,7 +68,7 @@ CUTS = (
         (
             "disk",
             {"faults": {"write-eio": {"fired": 1}, "disk-full": {"fired": 2}}},
-            "3 failures of the disk met, nothing that was acknowledged was lost by any",
+            "3 faults of the disk met, nothing that was acknowledged was lost by any",
         ),
         ("mutants", {"found": 14, "total": 14}, "14 of 14 planted defects found"),
         ("a command to come", {}, "no violation was found"),

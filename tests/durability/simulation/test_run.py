@@ -16,6 +16,7 @@ from raft.leader import Leader
 from raft.member import Member
 from raft.message import Message
 from raft.snapshot import SnapshotWriter
+from raft.snapshot_transfer import OutgoingSnapshot
 from raft.storage import Storage
 
 SEEDS = 20
@@ -101,6 +102,16 @@ def grants_pre_votes_though_a_leader_is_heard(patch: pytest.MonkeyPatch) -> None
     patch.setattr("raft.election.Election.hears_leader", property(lambda _: False))
 
 
+def leads_on_though_nobody_answers(patch: pytest.MonkeyPatch) -> None:
+    tick = Leader.tick
+
+    def tick_and_lead_on(self: Leader) -> bool:
+        tick(self)
+        return True
+
+    patch.setattr(Leader, "tick", tick_and_lead_on)
+
+
 def reads_without_asking(patch: pytest.MonkeyPatch) -> None:
     def read(self: Leader, context: object) -> None:
         replica = self._replica
@@ -134,6 +145,7 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "who has lost entries votes (D44)": (votes_though_it_has_lost_entries, {"P20"}),
     "the leader counts itself alone": (counts_itself_alone, {"P10"}),
     "a pre-vote is granted at any time": (grants_pre_votes_though_a_leader_is_heard, {"P22"}),
+    "a leader leads on though nobody answers": (leads_on_though_nobody_answers, {"P22"}),
     "a read asks nobody": (reads_without_asking, {"P13"}),
 }
 
@@ -196,3 +208,29 @@ def test_a_cluster_that_never_agrees_breaks_liveness(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Leader, "on_append_response", lambda _self, _message: None)
     result = run(replace(Options(), read_rate=0.0), 1, STEPS)
     assert result.violations[0].kind == "P18"
+
+
+def test_a_snapshot_that_never_arrives_breaks_liveness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutgoingSnapshot, "advance", lambda _self, _received_bytes: False)
+    options = Options(
+        snapshot_threshold_entries=4,
+        trailing_entries=0,
+        snapshot_chunk_bytes=16,
+        crash_rate=0.02,
+        downtime_ticks_max=60,
+    )
+    result = run(options, 1, STEPS)
+    assert result.violations[0].kind == "P18"
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(11813, id="a leader has removed the only peer that it heard"),
+        pytest.param(11485, id="a node is sent three snapshots in a row"),
+        pytest.param(12828, id="two learners are sent three snapshots in a row"),
+    ],
+)
+def test_what_was_taken_for_a_violation_is_none(seed: int) -> None:
+    result = run(draw_options(seed, "swarm"), seed, STEPS)
+    assert not result.violations, report(result)

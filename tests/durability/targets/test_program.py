@@ -186,9 +186,11 @@ CLIENT = "[client]\ncommand = ['sh', '{port}', '{data}']\nack = '(?P<id>.)'\n"
         ("[run]", CLIENT + "[run]", "run.ack: the client speaks, not the server; expected in"),
         (ACK, "item = '(?P<id>.)'\n" + CLIENT, "run.item: the client speaks, not the server"),
         (ACK, CLIENT + "item = 'x'\n", "client.item: expected a group named id"),
+        (ACK, CLIENT + "item = ''\n", "client.item: expected a group named id"),
         (ACK, CLIENT + "ready = 1\n", "client.ready: unknown key; known here: command, env, cwd"),
         ("[run]", "[run]\nready = 'up'", "run.ready: nobody waits for it"),
         (ACK, "ready = '('\n" + CLIENT, "run.ready: not a regular expression"),
+        (ACK, "ready = '\\{port}'\n" + CLIENT, "run.ready: not a regular expression"),
         (ACK, "ready = 0\n" + CLIENT, "run.ready: expected `int` >= 1 (a regular expression for"),
         (ACK, "ready = true\n" + CLIENT, "run.ready: expected `int | str | null`, got `bool`"),
         ("[recover]", "[recover]\nserve = 1", "recover.serve: expected `bool`, got `int` (true or"),
@@ -213,7 +215,11 @@ CLIENT = "[client]\ncommand = ['sh', '{port}', '{data}']\nack = '(?P<id>.)'\n"
         (ACK, "", "run.ack: missing"),
         (ACK, "ack = '('\n", "run.ack: not a regular expression"),
         (ACK, "ack = 'ack (.+)'\n", "run.ack: expected a group named id"),
+        (ACK, "ack = '(?P<id>.){4294967295}'\n", "run.ack: not a regular expression"),
+        (ACK, "ack = '(?a)(?u)(?P<id>.)'\n", "run.ack: not a regular expression"),
+        (ACK, f"ack = '{'(' * 9999}{')' * 9999}'\n", "run.ack: not a regular expression"),
         (ACK, ACK + "item = 'x'\n", "run.item: expected a group named id"),
+        (ACK, ACK + "item = ''\n", "run.item: expected a group named id"),
         (ACK, ACK + "cwd = 'nowhere'\n", "run.cwd: expected a directory"),
         (ACK, ACK + "cwd = 'store.toml'\n", "run.cwd: expected a directory"),
         (ACK, ACK + "env = { A = 1 }\n", "run.env[...]: expected `str`, got `int` (a table of"),
@@ -229,6 +235,7 @@ CLIENT = "[client]\ncommand = ['sh', '{port}', '{data}']\nack = '(?P<id>.)'\n"
         ("[recover]", "[run]", "not TOML in UTF-8"),
         ("[recover]", "deep = " + "[" * 100_000, "not TOML in UTF-8"),
         ("[run]", "[audit]\npython = 'judge'\n[run]", "audit.python: expected `str` matching"),
+        ("[run]", "[audit]\npython = '.a:f'\n[run]", "audit.python: expected `str` matching"),
         ("[run]", "[audit]\npython = 'a.b:f'\n[run]", "audit.python: there is no module"),
     ],
 )
@@ -266,7 +273,16 @@ def test_a_pattern_for_readiness_may_hold_the_port(tmp_path: Path) -> None:
     service = served(tmp_path, "ready = '^on {port}$'\n").workload("/d")
     assert isinstance(service, Service)
     assert isinstance(service.ready, re.Pattern)
-    assert service.ready.pattern == f"^on {command_of(service.client).argv[1]}$"
+    assert service.ready.search(f"on {command_of(service.client).argv[1]}")
+    assert not service.ready.search("on {port}")
+
+
+def test_the_directory_stands_in_a_pattern_for_itself(tmp_path: Path) -> None:
+    service = served(tmp_path, "ready = '^{data}? up$'\n").workload("/d.(x")
+    assert isinstance(service, Service)
+    assert isinstance(service.ready, re.Pattern)
+    said = ("/d.(x up", " up", "/d-(x up", "/d.( up")
+    assert [line for line in said if service.ready.search(line)] == ["/d.(x up", " up"]
 
 
 def test_the_client_speaks(tmp_path: Path) -> None:
@@ -370,4 +386,11 @@ def test_audit_is_a_module_like_any_other_but_takes_the_place_of_none(tmp_path: 
 def test_audit_that_cannot_be_used(source: str, said: str, tmp_path: Path) -> None:
     path = judged(tmp_path, source)
     with pytest.raises(TargetError, match=rf"store\.toml: audit\.python: .*{said}"):
+        load_program(path)
+
+
+def test_what_every_module_has_is_no_audit(tmp_path: Path) -> None:
+    judged(tmp_path, "")
+    path = write(tmp_path, JUDGED.replace("agree", "__class__"))
+    with pytest.raises(TargetError, match="has no function '__class__'"):
         load_program(path)

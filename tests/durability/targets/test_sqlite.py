@@ -44,6 +44,15 @@ def test_sqlite_holds_in_every_state_of_one_run(name: str, tmp_path: Path) -> No
     assert done.document["torn"] > 20
 
 
+@pytest.mark.parametrize("name", ["sqlite-rollback", "sqlite-wal"])
+def test_sqlite_holds_on_a_disk_whose_syncs_fail(name: str, tmp_path: Path) -> None:
+    # So far there was no checkpoint, which would write again what a failed sync has lost.
+    arguments = ("disk", name, "--fault", "sync-eio-kept,sync-eio-reverted", "--bytes", "60000")
+    done = durability(*arguments, cwd=str(tmp_path))
+    assert done.status == HELD, done.stdout + done.stderr
+    assert all(of["fired"] == of["possible"] > 5 for of in done.document["faults"].values())
+
+
 def traced(target: Target, offset: int) -> Run:
     """Run a target up to a byte, in a directory that is thrown away."""
 

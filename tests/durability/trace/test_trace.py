@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from durability.errors import UnreadableError
 from durability.targets.contract import Call
-from durability.trace import trace as traces
+from durability.trace.failure import ERRNO
 from durability.trace.kill_order import KillOrder
 from durability.trace.records import (
     Allocate,
     AnyRecord,
+    Failed,
     Kill,
     Link,
     MakeDirectory,
@@ -55,6 +56,7 @@ RECORDS: list[st.SearchStrategy[AnyRecord]] = [
     st.builds(Output, BYTES),
     st.builds(Untraceable, NUMBER, st.text(max_size=9), BYTES),
     st.builds(Refused, NUMBER, st.text(max_size=9)),
+    st.builds(Failed, NUMBER, st.text(max_size=9), BYTES, st.sampled_from(list(ERRNO)), NUMBER),
     st.builds(Kill, NUMBER, NUMBER, FLAG),
 ]
 SOURCES = st.dictionaries(st.integers(0, 9), st.text(max_size=9), max_size=2)
@@ -155,10 +157,7 @@ def test_a_damaged_file_is_refused_or_another_trace(tmp_path: Path) -> None:
     assert refused >= len(whole)
 
 
-def test_a_small_file_that_claims_much_is_refused_in_little_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(traces, "TRACE_BYTES_MAX", 1 << 24)
+def test_a_small_file_that_claims_much_is_refused_in_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "trace"
     with open(path, "wb") as file, zstandard.ZstdCompressor().stream_writer(file) as writer:
         for _ in range(1 << 10):
@@ -171,7 +170,7 @@ def test_a_small_file_that_claims_much_is_refused_in_little_memory(
         limit = pages * resource.getpagesize() + (1 << 28)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         with pytest.raises(UnreadableError, match="longer than"):
-            load(str(path))
+            load(str(path), 1 << 24)
 
     alone(load_it)
 

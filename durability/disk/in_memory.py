@@ -1,15 +1,12 @@
-"""A disk that fails, which is no crash: at the n-th operation, for n = 1, 2, ... until none does.
+"""A disk of ours, for targets that take one: its n-th operation fails, for n = 1, 2, ...
 
 The loop is SQLite's (sqlite.org/testing.html, section 3.2). Each time a short run meets one fault;
 then the process is started again on what the cache shows, and again after the power was cut. What
 was acknowledged at either time must be there. An error that reaches the program ends its process.
-
-For targets that take a directory that is handed in.
 """
 
 import copy
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -19,80 +16,29 @@ from durability.audit.judgement import Judgement, audit_before, judge
 from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
 from durability.campaign.workers import run_alone
-from durability.errors import UsageError
-from durability.recovery.failing import FAULTS, FailingDisk, FailingFilesystem, Fault
+from durability.disk.outcome import Outcome
+from durability.recovery.failing import FailingDisk, FailingFilesystem
 from durability.recovery.in_process import Recoveries
 from durability.recovery.recovery import Recovery
-from durability.report.result import Result
 from durability.targets.contract import Target
+from durability.trace.failure import Failure
 from raft.errors import DiskError
 from raft.filesystem import Filesystem
 
 
-class Failures(msgspec.Struct):
-    """What one fault has come to: how often it fired, and what was broken, each kind once.
+def failures_in_memory(target: Target, failures: Iterable[Failure]) -> dict[str, Outcome]:
+    """Let the disk fail at each operation of a target's short run, in each of these ways.
 
-    `acknowledged` counts what the runs had promised, `faults` are reasons why one shows nothing.
+    The target takes a directory that is handed in.
     """
-
-    fired: int = 0
-    violations: int = 0
-    acknowledged: int = 0
-    found: dict[str, Violation] = {}
-    faults: set[str] = set()
-
-    def take(self, judgements: Sequence[Judgement]) -> None:
-        """Count what one run came to."""
-        violations = [found for judgement in judgements for found in judgement.violations]
-        self.violations += bool(violations)
-        for violation in violations:
-            self.found.setdefault(violation.kind, violation)
-        self.acknowledged += max((judgement.acknowledged for judgement in judgements), default=0)
-        self.faults.update(fault for judgement in judgements for fault in judgement.faults)
-
-
-def disk_errors(target: Target) -> Result:
-    """Let the disk fail at each operation of a target's short run, in every way.
-
-    Raises UsageError where the target takes no directory that is handed in.
-    """
-    began = time.monotonic()
-    if target.work_in_memory is None or target.recover_in_memory is None:
-        raise UsageError(f"{target.name} cannot be run on a disk of ours")
 
     def work(control: int) -> bytes:
         del control
         loop = _Loop(target)
-        return msgspec.msgpack.encode({fault: loop.until_none_fires(fault) for fault in FAULTS})
+        outcomes = {failure: loop.until_none_fires(failure) for failure in failures}
+        return msgspec.msgpack.encode(outcomes)
 
-    failures = msgspec.msgpack.decode(run_alone(work), type=dict[Fault, Failures])
-    result = Result(
-        command="disk",
-        elapsed_s=time.monotonic() - began,
-        figures={
-            "target": target.name,
-            "faults": {
-                fault: {"fired": of.fired, "violations": of.violations}
-                for fault, of in failures.items()
-            },
-        },
-    )
-    for fault, of in failures.items():
-        result.violations += [
-            msgspec.structs.replace(
-                violation,
-                message=f"{violation.message} ({fault})",
-                subject=f"{target.name}: {fault}",
-                reproduce=f"durability disk {target.name}",
-            )
-            for violation in of.found.values()
-        ]
-        if not of.fired:
-            result.reasons.append(f"{fault}: no operation of the run failed")
-        elif not of.acknowledged:
-            result.reasons.append(f"{fault}: nothing was acknowledged")
-        result.reasons += [f"{fault}: {reason}" for reason in sorted(of.faults)]
-    return result
+    return msgspec.msgpack.decode(run_alone(work), type=dict[str, Outcome])
 
 
 class _Loop:
@@ -102,15 +48,19 @@ class _Loop:
         self._target = target
         self._recoveries = Recoveries(target)
 
-    def until_none_fires(self, fault: Fault) -> Failures:
+    def until_none_fires(self, failure: Failure) -> Outcome:
         """Let each operation fail in turn."""
-        failures = Failures()
+        outcome = Outcome()
         while True:
-            disk = FailingDisk(fault, failures.fired + 1)
-            failures.take(self._meet(disk))
+            disk = FailingDisk(failure, outcome.fired + 1)
+            outcome.take(self._meet(disk))
             if not disk.fired:  # the last run has met the power cut alone
-                return failures
-            failures.fired += 1
+                outcome.found = {
+                    kind: msgspec.structs.replace(found, message=f"{found.message} ({failure})")
+                    for kind, found in outcome.found.items()
+                }
+                return outcome
+            outcome.fired += 1
 
     def _meet(self, disk: FailingDisk) -> list[Judgement]:
         """Run once until the fault, start again with the cache and without it; judge both."""

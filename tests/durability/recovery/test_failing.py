@@ -1,31 +1,12 @@
-"""A disk that fails at each operation: the node holds, and knows what it has been told."""
+"""A disk that fails in memory: what was synced is durable, a failure comes once."""
 
-from pathlib import Path
+import copy
 
 import pytest
 
-from durability.disk_errors import disk_errors
-from durability.errors import UsageError
-from durability.recovery.failing import FAULTS, FailingDisk, FailingFilesystem
-from durability.targets import catalogue, functions
+from durability.recovery.failing import FailingDisk, FailingFilesystem
+from durability.trace.failure import Failure
 from raft.errors import DiskError
-from tests.durability.commands import durability
-from tests.stores import log_store
-
-HELD, VIOLATION, USAGE = range(3)
-
-
-def test_the_node_holds_whatever_fails() -> None:
-    result = disk_errors(catalogue.find("reference"))
-    assert result.verdict == "held", result.document()
-    assert set(result.figures["faults"]) == set(FAULTS)
-    assert all(of["fired"] > 50 for of in result.figures["faults"].values())
-
-
-def test_the_command_refuses_what_takes_no_disk_of_ours(tmp_path: Path) -> None:
-    assert durability("disk", "reference-follower", cwd=str(tmp_path)).status == USAGE
-    with pytest.raises(UsageError):
-        disk_errors(functions.target(log_store.good, log_store.recover))
 
 
 def written(disk: FailingDisk, *parts: bytes) -> None:
@@ -47,17 +28,17 @@ def test_without_a_fault_what_is_synced_is_durable() -> None:
 
 
 def test_a_write_fails_behind_a_part_of_it() -> None:
-    disk = FailingDisk("write-enospc", 2)
+    disk = FailingDisk("write-enospc", 3)
     with pytest.raises(DiskError, match="No space left"):
         written(disk, b"one", b"four")
     assert disk.cached() == {"log": b"onefo"}
 
 
 @pytest.mark.parametrize(
-    ("fault", "cached"), [("sync-eio-kept", b"onetwo"), ("sync-eio-reverted", b"one")]
+    ("failure", "cached"), [("sync-eio-kept", b"onetwo"), ("sync-eio-reverted", b"one")]
 )
-def test_a_sync_fails_once_and_a_second_one_lies(fault: str, cached: bytes) -> None:
-    disk = FailingDisk("sync-eio-kept" if fault == "sync-eio-kept" else "sync-eio-reverted", 2)
+def test_a_sync_fails_once_and_a_second_one_lies(failure: Failure, cached: bytes) -> None:
+    disk = FailingDisk(failure, 3)
     with pytest.raises(DiskError):
         written(disk, b"one", b"two")
     assert disk.cached() == {"log": cached}
@@ -67,7 +48,7 @@ def test_a_sync_fails_once_and_a_second_one_lies(fault: str, cached: bytes) -> N
 
 
 def test_what_is_written_after_a_lost_part_leaves_a_hole() -> None:
-    disk = FailingDisk("sync-eio-kept", 2)
+    disk = FailingDisk("sync-eio-kept", 3)
     with pytest.raises(DiskError):
         written(disk, b"one", b"two")
     file = FailingFilesystem(disk).open("log")
@@ -87,6 +68,19 @@ def test_a_name_is_durable_with_its_directory() -> None:
     assert disk.cached() == {}
 
 
+def test_a_directory_whose_sync_failed_is_saved_by_the_next() -> None:
+    disk = FailingDisk("sync-eio-reverted", 1)
+    with pytest.raises(DiskError):
+        written(disk)
+    assert disk.cached() == {"log": b""}
+    unpowered = copy.deepcopy(disk)
+    unpowered.lose_power()
+    assert unpowered.cached() == {}
+    FailingFilesystem(disk).sync()
+    disk.lose_power()
+    assert disk.cached() == {"log": b""}
+
+
 def test_a_full_disk_stays_full_until_there_is_room() -> None:
     disk = FailingDisk("disk-full", 1)
     filesystem = FailingFilesystem(disk)
@@ -96,3 +90,27 @@ def test_a_full_disk_stays_full_until_there_is_room() -> None:
     disk.make_room()
     filesystem.create("log").append(b"x")
     assert disk.cached() == {"log": b"x"}
+
+
+@pytest.mark.parametrize("change", ["truncate", "rename", "unlink"])
+def test_a_change_that_needs_no_room_fails_with_eio_alone(change: str) -> None:
+    def do(filesystem: FailingFilesystem) -> None:
+        if change == "truncate":
+            filesystem.open("log").truncate(1)
+        elif change == "rename":
+            filesystem.rename("log", "new")
+        else:
+            filesystem.unlink("log")
+
+    failures: list[Failure] = ["write-eio", "write-enospc", "disk-full"]
+    for failure in failures:
+        disk = FailingDisk(failure, 3)
+        written(disk, b"one")
+        before = disk.cached()
+        if failure == "write-eio":
+            with pytest.raises(DiskError, match="Input/output"):
+                do(FailingFilesystem(disk))
+            assert disk.cached() == before
+        else:
+            do(FailingFilesystem(disk))
+            assert disk.cached() != before

@@ -1,0 +1,61 @@
+"""What one fault has come to, over all the runs and states that met it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from durability.audit.judgement import Judgement
+from durability.audit.violation import Violation
+
+
+class Outcome(msgspec.Struct):
+    """How often a fault landed, how many of these broke something, and what, each kind once.
+
+    `possible` counts where it could have been met, where that is known. `acknowledged` counts what
+    the runs had promised. `faults` are reasons why one shows nothing. `ends` counts how damage was
+    met, for faults that are no errors.
+    """
+
+    fired: int = 0
+    possible: int | None = None
+    violations: int = 0
+    acknowledged: int = 0
+    found: dict[str, Violation] = {}
+    faults: list[str] = []
+    ends: dict[str, int] = {}
+
+    def take(self, judgements: Sequence[Judgement]) -> None:
+        """Count what one run came to."""
+        self.add(
+            [found for judgement in judgements for found in judgement.violations],
+            max((judgement.acknowledged for judgement in judgements), default=0),
+            [fault for judgement in judgements for fault in judgement.faults],
+        )
+
+    def add(
+        self, violations: Sequence[Violation], acknowledged: int, faults: Sequence[str]
+    ) -> None:
+        """Count what one run, or one state, came to."""
+        self.violations += bool(violations)
+        for violation in violations:
+            self.found.setdefault(violation.kind, violation)
+        self.acknowledged += acknowledged
+        self.faults += [fault for fault in faults if fault not in self.faults]
+
+    def ended(self, how: str) -> None:
+        """Count how one piece of damage was met."""
+        self.ends = dict(Counter(self.ends) + Counter([how]))
+
+    def figures(self) -> dict[str, int]:
+        """Return what the JSON has."""
+        possible = {} if self.possible is None else {"possible": self.possible}
+        return {"fired": self.fired, "violations": self.violations, **possible, **self.ends}
+
+    def reasons(self) -> list[str]:
+        """Return why nothing is shown."""
+        if not self.fired:
+            return ["nothing of the run met it", *self.faults]
+        if not self.acknowledged:
+            return ["nothing was acknowledged", *self.faults]
+        return self.faults

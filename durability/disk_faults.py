@@ -1,0 +1,157 @@
+"""A disk that fails, which is no crash: each fault, wherever a run meets it, and what that breaks.
+
+target -> trace -> a fault -> recovery -> audit -> report
+
+A call fails, for n = 1, 2, ... until none does: SQLite's loop (sqlite.org/testing.html, section
+3.2). The built-in node takes a disk of ours in memory, which is fast; of any program the supervisor
+answers the calls. A drive that lies and rot need one run, and show in what a restart makes of it.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+from typing import TypeVar, get_args
+
+import msgspec
+
+from durability.campaign.cycle import Measured, Plan
+from durability.disk import drive
+from durability.disk.calls import failing_calls
+from durability.disk.damage import Damaged, TracedRun, meet_damage
+from durability.disk.faults import FAULTS, Mechanism
+from durability.disk.in_memory import failures_in_memory
+from durability.disk.outcome import Outcome
+from durability.disk.rot import AtRest
+from durability.disk.scope import DiskScope
+from durability.errors import UsageError
+from durability.recording import traced
+from durability.report.result import Result
+from durability.targets.contract import Target
+from durability.trace.failure import Failure
+from durability.trace.trace import Trace
+from durability.trace.volatile import Volatile
+
+Place = TypeVar("Place")
+
+
+def disk_faults(target: Target, plan: Plan, scope: DiskScope, mechanism: Mechanism) -> Result:
+    """Let the disk of a target fail in each of the ways asked for.
+
+    Raises UsageError where a fault cannot be had by the mechanism, MechanismError where the target
+    cannot be traced, VacuousError where a run of it changes nothing.
+    """
+    began = time.monotonic()
+    in_memory = _in_memory(target, scope, mechanism)
+    result = Result("disk", seed=plan.seed)
+    outcomes: dict[str, Outcome] = failures_in_memory(target, in_memory)
+    others = [name for name in scope.faults if name not in outcomes]
+    operations = None
+    if others:
+        with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
+            plan = msgspec.structs.replace(plan, directory=base)
+            trace, measured = traced(target, plan)
+            faults = _Faults(target, plan, scope, trace, measured)
+            for number, name in enumerate(others, start=1):
+                outcomes[name] = faults.meet(name, scope.share(number, len(others)))
+        operations = len(trace.records)
+        result.reasons += measured.faults
+        result.notes += measured.notes
+    for name in scope.faults:
+        _add(result, target, plan, scope, name, outcomes[name])
+    result.figures = {
+        "target": target.name,
+        **({} if operations is None else {"operations": operations}),
+        "faults": {name: outcomes[name].figures() for name in scope.faults},
+    }
+    result.elapsed_s = time.monotonic() - began
+    return result
+
+
+def _in_memory(target: Target, scope: DiskScope, mechanism: Mechanism) -> list[Failure]:
+    """Return the faults that a disk of ours is to have."""
+    takes_a_disk = target.work_in_memory is not None and target.recover_in_memory is not None
+    able = [name for name in get_args(Failure) if name in scope.faults and FAULTS[name].in_memory]
+    if mechanism == "memory":
+        if not takes_a_disk:
+            raise UsageError(
+                f"{target.name} cannot be run on a disk of ours: no --mechanism memory"
+            )
+        if lacking := [name for name in scope.faults if name not in able]:
+            raise UsageError(f"a disk of ours in memory has no {lacking[0]}: give --fault")
+        return able
+    picks = scope.calls is not None or scope.at is not None
+    return able if takes_a_disk and mechanism == "auto" and not picks else []
+
+
+class _Faults:
+    """The faults that one traced run is put through."""
+
+    def __init__(
+        self, target: Target, plan: Plan, scope: DiskScope, trace: Trace, measured: Measured
+    ) -> None:
+        self._target = target
+        self._plan = plan
+        self._scope = scope
+        self._trace = trace
+        self._later = measured.announced
+
+    def meet(self, name: str, until: float | None) -> Outcome:
+        """Return what a fault comes to where nothing is begun after `until`."""
+        scope = msgspec.structs.replace(self._scope, until=until)
+        for failure in get_args(Failure):
+            if failure == name:
+                return failing_calls(self._target, self._plan, scope, failure, self._later)
+        trace, states, possible = self._damaged(name)
+        is_rot = FAULTS[name].family == "rot"
+        # What is at rest is what a whole run left: nothing of it was to be announced later.
+        run = TracedRun(trace, frozenset() if is_rot else self._later, is_rot=is_rot)
+        outcome = meet_damage(self._target, self._plan, scope, name, run, states)
+        outcome.possible = possible
+        return outcome
+
+    def _damaged(self, name: str) -> tuple[Trace, Iterator[Damaged], int]:
+        """Return the run, the states that a fault makes of what it left, and how many there are."""
+        if FAULTS[name].family == "lying":
+            all_windows = list(drive.windows(self._trace))
+            states = (
+                Damaged(str(window), content, window.end)
+                for window, content in drive.states(self._trace, self._some(all_windows))
+            )
+            return self._trace, states, len(all_windows)
+        at_rest = AtRest(self._trace, Volatile(self._target.volatile), self._plan.seed)
+        damages = at_rest.damages(name)
+        end = len(at_rest.trace.records)
+        rotten = (
+            Damaged(str(damage), damage.of(at_rest.content), end) for damage in self._some(damages)
+        )
+        return at_rest.trace, rotten, len(damages)
+
+    def _some(self, places: list[Place]) -> list[Place]:
+        """Return as many of the places as are asked for, drawn."""
+        calls = self._scope.calls
+        if calls is None or calls >= len(places):
+            return places
+        return random.Random(self._plan.seed).sample(places, calls)
+
+
+def _add(
+    result: Result, target: Target, plan: Plan, scope: DiskScope, name: str, outcome: Outcome
+) -> None:
+    """Add what one fault has come to."""
+    again = scope.command(plan.target_name, name, "--seed", str(plan.seed))
+    result.violations += [
+        msgspec.structs.replace(
+            violation,
+            subject=f"{target.name}: {name}",
+            reproduce=violation.reproduce or again,
+        )
+        for violation in outcome.found.values()
+    ]
+    result.reasons += [f"{name}: {reason}" for reason in outcome.reasons()]
+    if outcome.possible is None or scope.at is not None:
+        return
+    wanted = outcome.possible if scope.calls is None else min(scope.calls, outcome.possible)
+    if scope.until is not None and outcome.fired < wanted:
+        text = f"{name}: time was up after {outcome.fired} of {wanted}"
+        (result.notes if scope.calls is None else result.reasons).append(text)
