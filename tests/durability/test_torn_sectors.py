@@ -7,7 +7,6 @@ import pytest
 from durability import check
 from durability.errors import UsageError
 from durability.report.crash_state import LossViolation
-from durability.trace.kill_order import PAGE_BYTES
 from tests.durability.commands import ROOT, durability, program
 from tests.stores import log_store, overwriting_store
 
@@ -39,19 +38,19 @@ def test_a_page_whose_checksum_nobody_checks_must_not_be_torn(
 
 @pytest.mark.parametrize("model", ["ext4-ordered", "xfs"])
 def test_a_store_that_is_functions_is_torn_too(model: str, tmp_path: Path) -> None:
-    def checked(sector_bytes: int = PAGE_BYTES) -> list[str]:
+    def checked(sector_bytes: int) -> list[str]:
         found = check(
             overwriting_store.overwrite,
             overwriting_store.recover,
             models=[model],
+            sector_bytes=sector_bytes,
             kills=0,
             findings=str(tmp_path),
-            sector_bytes=sector_bytes,
         )
         return [violation.strongest_model or "" for violation in found.violations]
 
-    assert checked() == []
-    (strongest,) = checked(sector_bytes=1024)
+    assert checked(4096) == []
+    (strongest,) = checked(1024)
     assert strongest.endswith("-torn-1024")
 
 
