@@ -59,6 +59,7 @@ class _Loop:
                     kind: msgspec.structs.replace(found, message=f"{found.message} ({failure})")
                     for kind, found in outcome.found.items()
                 }
+                outcome.possible = outcome.fired
                 return outcome
             outcome.fired += 1
 

@@ -29,7 +29,7 @@ def test_an_edit_that_fits_nowhere_is_refused() -> None:
         edit("raft/log.py", "there is no such line", "")
 
 
-@pytest.mark.parametrize("name", ["D04", "D06", "D16", "D28", "D43", "D46"])
+@pytest.mark.parametrize("name", ["D04", "D06", "D16", "D28", "D43", "D44", "D46"])
 def test_one_is_found_under_its_models_and_no_other(name: str) -> None:
     found = hunt(BY_ID[name], seed=1)
     assert found.found, found.message
