@@ -18,7 +18,7 @@ import msgspec
 from durability.campaign.cycle import Measured, Plan
 from durability.disk import drive
 from durability.disk.calls import failing_calls
-from durability.disk.damage import Damaged, TracedRun, meet_damage
+from durability.disk.damaged import Damaged, TracedRun, meet_damage
 from durability.disk.faults import FAULTS, Mechanism
 from durability.disk.in_memory import failures_in_memory
 from durability.disk.outcome import Outcome
@@ -103,10 +103,13 @@ class _Faults:
             if failure == name:
                 return failing_calls(self._target, self._plan, scope, failure, self._later)
         trace, states, possible = self._damaged(name)
-        is_rot = FAULTS[name].family == "rot"
         # What is at rest is what a whole run left: nothing of it was to be announced later.
-        run = TracedRun(trace, frozenset() if is_rot else self._later, is_rot=is_rot)
-        outcome = meet_damage(self._target, self._plan, scope, name, run, states)
+        run = (
+            TracedRun(trace, frozenset(), name, "rot")
+            if FAULTS[name].family == "rot"
+            else TracedRun(trace, self._later, name, "lying")
+        )
+        outcome = meet_damage(self._target, self._plan, scope, run, states)
         outcome.possible = possible
         return outcome
 

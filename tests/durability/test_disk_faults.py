@@ -8,6 +8,7 @@ import pytest
 from durability.disk.faults import FAULTS
 from durability.recovery.failing import IN_MEMORY
 from durability.replay import replay
+from durability.report.crash_state import CrashStateCase, Damage, LossViolation, keep
 from tests.durability.commands import durability, program
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
@@ -97,6 +98,28 @@ def test_rot_is_refused_hidden_or_served(tmp_path: Path, name: str, kinds: set[s
     assert {found["kind"] for found in document["violations"]} == kinds
     if not kinds:
         assert all(of["refused"] == of["fired"] for of in faults.values())
+        return
+    cases = sorted(str(path) for path in (tmp_path / "findings").iterdir())
+    assert len(cases) == len(document["violations"])
+    assert replay(cases).figures["failed"] == cases
+
+
+@pytest.mark.parametrize(("damage", "failed"), [("rot", 0), ("lying", 0), ("", 1)])
+def test_a_kept_state_of_a_damaged_disk_may_be_refused(
+    tmp_path: Path, damage: Damage, failed: int
+) -> None:
+    case = CrashStateCase(
+        target=program("careful_log"),
+        heard=["item 1", "ack 1"],
+        later=[],
+        violations=[LossViolation(kind="damage-hidden", invariant="", message="", model="flipped")],
+        files={b"log": b"\1\0\0\0none1"},
+        links={},
+        directories=[],
+        damage=damage,
+    )
+    figures = replay([keep(case, "careful-log", str(tmp_path))]).figures
+    assert (figures["cases"], len(figures["failed"])) == (1, failed)
 
 
 def test_one_call_alone(tmp_path: Path) -> None:
