@@ -31,6 +31,7 @@ from durability.report.result import Result
 from durability.targets import functions
 from durability.targets.contract import Tear
 from durability.targets.functions import Recover, Workload
+from durability.trace.kill_order import PAGE_BYTES
 
 KILLS: Final = 200
 STATES: Final = 500
@@ -82,7 +83,8 @@ class Options(TypedDict, total=False):
     """How to check; each may be left out.
 
     Under each of `models`, by default those of ext4, XFS and btrfs, up to `states` of what a power
-    cut may leave, `STATES` by default. `kills` real kills, `KILLS` by default, which cut a write
+    cut may leave, `STATES` by default, on a disk that tears pages between sectors of `sector_bytes`
+    where that is less than a page. `kills` real kills, `KILLS` by default, which cut a write
     where `tear` says. Where a number is given, to do less for want of time is inconclusive. The
     same `seed` draws the same crashes. None is begun after `budget_s`. `recover` has `timeout_s` on
     each state. An endless workload is followed for `measuring_s`. Violations are kept below
@@ -90,6 +92,7 @@ class Options(TypedDict, total=False):
     """
 
     models: Sequence[str]
+    sector_bytes: int
     states: int
     kills: int
     tear: Tear
@@ -101,9 +104,12 @@ class Options(TypedDict, total=False):
 
 
 def check(workload: Workload, recover: Recover, **options: Unpack[Options]) -> Checked:
-    """Run a workload, crash it, recover; see `Options`. Raises UsageError for a model unknown."""
+    """Run a workload, crash it, recover; see `Options`. Raises UsageError for a wrong model."""
     began = time.monotonic()
-    models = tuple(Model.named(name).name for name in options.get("models", DEFAULT_MODELS))
+    sector_bytes = options.get("sector_bytes", PAGE_BYTES)
+    models = tuple(
+        Model.named(name).torn(sector_bytes).name for name in options.get("models", DEFAULT_MODELS)
+    )
     seed = options.get("seed")
     seed = secrets.randbits(32) if seed is None else seed
     measuring_s = options.get("measuring_s", 5.0)

@@ -15,7 +15,7 @@ import msgspec
 
 from durability.audit.guarantees import breach
 from durability.campaign.cycle import Plan
-from durability.crash.models import MODELS, Model
+from durability.crash.models import Model
 from durability.crash.operations import Grow, Operation
 from durability.crash.persistence import Persistence
 from durability.recording import traced
@@ -52,7 +52,7 @@ def lint(target: Target, plan: Plan, models: Sequence[str]) -> Result:
             target, msgspec.structs.replace(plan, directory=base), with_sources=True
         )
     looking = time.monotonic()
-    findings = [one for name in models for one in exposed(trace, target, MODELS[name])]
+    findings = [one for name in models for one in exposed(trace, target, Model.named(name))]
     looked_s = time.monotonic() - looking
     acks = sum(target.speech.acknowledged.search(line) is not None for line in trace.lines())
     result = Result(

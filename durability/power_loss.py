@@ -27,7 +27,7 @@ from durability.campaign.loss_tally import Confirming, LossTally
 from durability.campaign.workers import Work, WorkerError, Workers
 from durability.confirmation.confirmation import confirm, impossible
 from durability.crash.loss_states import Draw, LossStates
-from durability.crash.models import MODELS
+from durability.crash.models import Model
 from durability.crash.plan import Plan as StatesPlan
 from durability.errors import DurabilityError
 from durability.recording import traced
@@ -141,7 +141,7 @@ class _Exploration:
         self._trace, self._measured = traced(target, plan, with_sources=True)
         self._states = {
             name: LossStates(
-                MODELS[name],
+                Model.named(name),
                 self._trace,
                 seed=plan.seed,
                 limit=None if scope.exhaustive else scope.states,
@@ -198,7 +198,7 @@ class _Exploration:
             def work(data: bytes) -> bytes:
                 item = msgspec.msgpack.decode(data, type=_Item)
                 draws = [Draw(moment, int.from_bytes(kept, "big")) for moment, kept in item.draws]
-                explored = explorer.explore(MODELS[item.model], draws)
+                explored = explorer.explore(Model.named(item.model), draws)
                 return msgspec.msgpack.encode(_Item(item.model, explored=explored))
 
             yield work
@@ -218,7 +218,7 @@ class _Exploration:
 
     def _figures_of(self, name: str) -> dict[str, Any]:
         states = self._states[name]
-        legal, is_lower_bound = StatesPlan(MODELS[name], self._trace).count()
+        legal, is_lower_bound = StatesPlan(Model.named(name), self._trace).count()
         return {
             "legal": max(legal, states.distinct),
             "legal_is_lower_bound": is_lower_bound,

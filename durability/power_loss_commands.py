@@ -12,7 +12,7 @@ from rich.console import Console
 from durability.campaign.cycle import Plan
 from durability.campaign.loss_explorer import Explored
 from durability.campaign.places import ram_disk
-from durability.crash.models import DEFAULT_MODELS, MODELS
+from durability.crash.models import DEFAULT_MODELS, MODELS, SECTOR_BYTES
 from durability.errors import UsageError
 from durability.lint import lint
 from durability.mutants.hunt import hunt_all
@@ -24,6 +24,7 @@ from durability.report.progress import CampaignProgress
 from durability.report.result import Result
 from durability.second_crash import CRASHES, Crashes, second_crash
 from durability.targets import catalogue
+from durability.trace.kill_order import PAGE_BYTES
 
 _LIST = "list"
 
@@ -51,11 +52,22 @@ _MODEL = click.option(
     callback=_models,
     help=f"What a power cut may leave; by default {','.join(DEFAULT_MODELS)}.",
 )
+_SECTOR = click.option(
+    "--sector-bytes",
+    type=click.IntRange(SECTOR_BYTES, PAGE_BYTES),
+    default=PAGE_BYTES,
+    help="A disk that tears pages, where they are overwritten in place, into sectors of this size.",
+)
+
+
+def _torn(models: tuple[str, ...], sector_bytes: int) -> tuple[str, ...]:
+    return tuple(MODELS[name].torn(sector_bytes).name for name in models)
 
 
 @click.command()
 @click.argument("target", default="reference")
 @_MODEL
+@_SECTOR
 @click.option("--states", type=click.IntRange(1), help=f"Of each model; by default {STATES}.")
 @click.option("--exhaustive", is_flag=True, help="All states: for short runs.")
 @click.option("--first", is_flag=True, help="Stop at the first broken states of each model.")
@@ -106,6 +118,9 @@ def powerloss(
         raise UsageError("a first crash is a cut, --in-recovery, or a kill, --after-kill")
     if count is not None and not (in_recovery or after_kill):
         raise UsageError("--crashes needs --in-recovery or --after-kill")
+    sector_bytes = common["sector_bytes"]
+    if confirm and sector_bytes < PAGE_BYTES:
+        raise UsageError("no disk tears a page on request: no --confirm with --sector-bytes")
     plan = Plan(
         target_name=catalogue.lasting_name(target),
         seed=secrets.randbits(32) if common["seed"] is None else common["seed"],
@@ -116,7 +131,7 @@ def powerloss(
         measuring_s=measure,
     )
     scope = LossScope(
-        models=models,
+        models=_torn(models, sector_bytes),
         states=states or STATES,
         explicit=states is not None,
         exhaustive=exhaustive,
@@ -147,8 +162,9 @@ def _advance(progress: CampaignProgress, explored: Explored) -> None:
 @click.command("lint")
 @click.argument("target")
 @_MODEL
+@_SECTOR
 @reporting("lint")
-def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
+def lint_command(target: str, *, models: tuple[str, ...], sector_bytes: int, **_: Any) -> Result:
     """Record one run of TARGET, and say what was not durable at each acknowledgement."""
     plan = Plan(
         target_name=catalogue.lasting_name(target),
@@ -158,7 +174,7 @@ def lint_command(target: str, *, models: tuple[str, ...], **_: Any) -> Result:
         directory=ram_disk(),
         findings=FINDINGS,
     )
-    return lint(catalogue.find(target), plan, models)
+    return lint(catalogue.find(target), plan, _torn(models, sector_bytes))
 
 
 @click.command("mutants")

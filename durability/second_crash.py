@@ -27,7 +27,7 @@ from durability.campaign.loss_explorer import Explored, LossExplorer, as_bytes
 from durability.campaign.loss_tally import LossTally
 from durability.campaign.workers import Work, WorkerError, Workers
 from durability.crash.loss_states import Draw, LossStates
-from durability.crash.models import MODELS
+from durability.crash.models import Model
 from durability.errors import DurabilityError
 from durability.power_loss import LossScope, confirming
 from durability.recording import traced
@@ -151,7 +151,7 @@ class _Exploration:
         if self._crashes.first == "kill":
             yield from (_Crash(name, number) for number in range(min(count, len(self._kills))))
             return
-        states = LossStates(MODELS[name], self._trace, seed=self._plan.seed, limit=count)
+        states = LossStates(Model.named(name), self._trace, seed=self._plan.seed, limit=count)
         for number, draw in enumerate(states):
             yield _Crash(name, number, draw.moment, as_bytes(draw.kept))
 
@@ -174,7 +174,7 @@ class _Exploration:
 
         What goes wrong with the harness or the machine is this crash's alone.
         """
-        model = MODELS[crash.model]
+        model = Model.named(crash.model)
         try:
             if self._crashes.first == "kill":
                 course = first.after_kill(self._kills[crash.number])

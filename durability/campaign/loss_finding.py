@@ -16,7 +16,7 @@ from durability.audit.violation import Violation
 from durability.campaign.course import Course
 from durability.campaign.loss_explorer import LossExplorer, as_bytes
 from durability.crash.loss_states import Draw, LossWalk
-from durability.crash.models import MODELS, REALISTIC_FIRST, Model
+from durability.crash.models import Model
 from durability.crash.moment import CrashState, Moment
 from durability.crash.operations import Data, Operation, Shift
 from durability.crash.plan import Plan
@@ -69,7 +69,7 @@ class Shown:
     @property
     def model(self) -> Model:
         """The most realistic of the models."""
-        return MODELS[min(self.states, key=REALISTIC_FIRST.index)]
+        return min(map(Model.named, self.states), key=lambda model: model.rarity)
 
 
 class Scene(msgspec.Struct, frozen=True, array_like=True):
@@ -86,7 +86,7 @@ class Scene(msgspec.Struct, frozen=True, array_like=True):
 
     def state(self, course: Course) -> CrashState:
         """Return the state itself, of the course that it was drawn from."""
-        moment = LossWalk(MODELS[self.model], course.trace, course.since).at(self.moment)
+        moment = LossWalk(Model.named(self.model), course.trace, course.since).at(self.moment)
         return moment.state(int.from_bytes(self.kept, "big"))
 
 
@@ -180,13 +180,11 @@ class LossFinder:
         """
         if self._course.left_by is not None:
             return model, draw
-        for name in REALISTIC_FIRST[: REALISTIC_FIRST.index(model.name)]:
-            if name not in self._explored and MODELS[name].keeps_unsynced:
-                for found in self._states_with(MODELS[name], acknowledged_bytes):
-                    if self._violation(
-                        self._explorer.at(MODELS[name], found.moment), found.kept, kind
-                    ):
-                        return MODELS[name], found
+        for other in model.more_realistic():
+            if other.name not in self._explored and other.keeps_unsynced:
+                for found in self._states_with(other, acknowledged_bytes):
+                    if self._violation(self._explorer.at(other, found.moment), found.kept, kind):
+                        return other, found
         return model, draw
 
     def _states_with(self, model: Model, acknowledged_bytes: int) -> Iterator[Draw]:

@@ -6,7 +6,7 @@ processes of the run see it.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 from durability.crash.models import Growth, Model
 from durability.crash.operation_log import OperationLog, need
@@ -15,6 +15,8 @@ from durability.crash.storage import pages
 from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import Allocate, Truncate, Write
 
+_T = TypeVar("_T")
+
 _KEEP_SIZE: Final = 0x01
 _PUNCH_HOLE: Final = 0x02
 _COLLAPSE_RANGE: Final = 0x08
@@ -22,26 +24,37 @@ _ZERO_RANGE: Final = 0x10
 _INSERT_RANGE: Final = 0x20
 
 
+class _Block(NamedTuple):
+    """Where a page is: what gave it a block, and the shifts that have moved that since."""
+
+    made: list[Operation]
+    moved_by: tuple[Shift, ...] = ()
+
+    def pending_shifts(self) -> tuple[Shift, ...]:
+        """Return what has moved it and could still be lost."""
+        return tuple(shift for shift in self.moved_by if not shift.durable)
+
+
 class _File:
     """A file as processes see it, and the operations that later ones on it depend on.
 
-    `blocks` holds, for each page that may have a block, the operations that gave it one; `units`
-    the last operation on each unit; `growths` those since the last `Shrink` or `Shift`, the
-    `barrier`. On disk it is at least `reached` bytes long.
+    `blocks` has each page that may have a block, `units` the last operation on each unit; `growths`
+    those since the last `Shrink` or `Shift`, the `barrier`. On disk it is at least `reached` bytes
+    long.
     """
 
     def __init__(self) -> None:
         self.size = 0
         self.reached = 0
-        self.blocks: dict[int, list[Operation]] = {}
+        self.blocks: dict[int, _Block] = {}
         self.units: dict[int, Operation] = {}
         self.growths: list[Grow] = []
         self.barrier: Operation | None = None
 
     def in_place(self, page: int) -> bool:
         """Tell whether a page certainly has a block, so that a write to it goes there."""
-        made = self.blocks.get(page)
-        return made is not None and all(operation.durable for operation in made)
+        block = self.blocks.get(page)
+        return block is not None and all(operation.durable for operation in block.made)
 
     @property
     def is_growing(self) -> bool:
@@ -62,18 +75,20 @@ class _File:
 
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
-        self.blocks = {page: made for page, made in self.blocks.items() if page < first}
+        self.blocks = {page: block for page, block in self.blocks.items() if page < first}
 
-    def move_pages(self, shift: Shift) -> None:
+    def move(self, shift: Shift, unit_bytes: int) -> None:
         """Note that blocks behind an offset are elsewhere, once that is on disk."""
-        first, by = shift.offset // PAGE_BYTES, shift.length // PAGE_BYTES
-        moved = {
-            page + by: [*made, shift]
-            for page, made in self.blocks.items()
-            if page >= first and page + by >= first
-        }
-        self.forget_pages(first)
-        self.blocks |= moved
+        blocks = {page: _Block(b.made, (*b.moved_by, shift)) for page, b in self.blocks.items()}
+        self.blocks = _moved(self.blocks, blocks, shift, PAGE_BYTES)
+        self.units = _moved(self.units, self.units, shift, unit_bytes)
+
+
+def _moved(before: dict[int, _T], behind: dict[int, _T], shift: Shift, each: int) -> dict[int, _T]:
+    """Return what is at each place of so many bytes once those behind an offset have moved."""
+    first, by = shift.offset // each, shift.length // each
+    moved = {at + by: one for at, one in behind.items() if at >= first and at + by >= first}
+    return {at: one for at, one in before.items() if at < first} | moved
 
 
 class FileChanges:
@@ -96,10 +111,17 @@ class FileChanges:
         page = offset // PAGE_BYTES
         yield from self._fill_last_page(file, path, offset)
         in_place, has_block = view.in_place(page), page in view.blocks
+        in_log = self._model.copy_on_write or self._model.data_in_log or not has_block
+        moved_by = () if in_log else view.blocks[page].pending_shifts()
         wrote: list[Operation] = []
         for piece in self._pieces(offset, data, new_block=not has_block):
             operation = Data(
-                record=self._log.record, path=path, file=file, offset=piece[0], data=piece[1]
+                record=self._log.record,
+                path=path,
+                file=file,
+                offset=piece[0],
+                data=piece[1],
+                moved_by=moved_by,
             )
             if self._model.stale_blocks and not in_place:
                 stale = Stale.behind(operation)
@@ -111,11 +133,13 @@ class FileChanges:
             self._place(view, operation)
             if self._model.growth is Growth.WITH_DATA and operation.end > view.size:
                 view.size = operation.grows_to = operation.end
-            if self._model.copy_on_write or self._model.data_in_log or not has_block:
+            if in_log:
                 self._log.append(operation, joins=self._model.data_in_log)
             wrote.append(operation)
             yield operation
-        view.blocks.setdefault(page, wrote)
+        if not has_block:
+            born_behind = [view.barrier] if isinstance(view.barrier, Shift) else []
+            view.blocks[page] = _Block([*wrote, *born_behind])
         if self._model.growth is Growth.WITH_DATA:
             return
         end = offset + len(data)
@@ -165,8 +189,10 @@ class FileChanges:
 
     def _place(self, view: _File, operation: Data) -> None:
         """Let data depend on what was written to the same units before."""
-        if view.barrier is not None and isinstance(view.barrier, Shift):
-            operation.needs.append(view.barrier)
+        block = view.blocks.get(operation.offset // PAGE_BYTES)
+        for one in [view.barrier] if block is None else block.made:
+            if isinstance(one, Shift):
+                need(operation, one)
         if not operation.data:
             return
         unit_bytes = self._model.unit_bytes
@@ -188,7 +214,8 @@ class FileChanges:
             operation.needs += wrote
             at_once = at_once and not wrote
         elif growth is Growth.AFTER_BLOCK and not at_once:
-            operation.needs += view.blocks.get((size - 1) // PAGE_BYTES, [])
+            block = view.blocks.get((size - 1) // PAGE_BYTES)
+            operation.needs += [] if block is None else block.made
         self._log.append(operation, joins=at_once)
         view.size = max(view.size, size)
         view.growths.append(operation)
@@ -274,9 +301,10 @@ class FileChanges:
         # What is moved is written first: man 2 fallocate, and in each of the three file systems.
         first = record.offset // self._model.unit_bytes
         shift.needs += [made for unit, made in view.units.items() if unit >= first]
-        shift.needs += view.growths
+        # Only to the end: a size comes with the last page, whether or not those before are there.
+        shift.needs += [growth for growth in view.growths if growth.size == view.size]
         view.size += length
-        view.move_pages(shift)
+        view.move(shift, self._model.unit_bytes)
         return self._bar(view, shift)
 
     def allocation(self, node: int | None) -> list[Operation]:

@@ -1,8 +1,8 @@
 """What may be chosen of the operations on one file, once those that files share are chosen.
 
-Changes of names and what `joins` the log are shared, and data that brings a size with it. The rest
-of each file is independent of other files; and once its size is chosen, the data of each page is
-independent of other pages.
+Changes of names and what `joins` the log are shared, and data that brings a size with it or whose
+place is not known before. The rest of each file is independent of other files; and once its size is
+chosen, the data of each page is independent of other pages.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def _is_shared(operation: Operation) -> bool:
     match operation:
         case Names():
             return True
-        case Data(grows_to=size) if size:
+        case Data(grows_to=size, moved_by=shifts) if size or shifts:
             return True
         case _:
             return operation.joins

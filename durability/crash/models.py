@@ -22,6 +22,9 @@ from durability.errors import UsageError
 from durability.trace.kill_order import PAGE_BYTES
 
 SECTOR_BYTES: Final = 512
+"""The smallest sector that disks have."""
+
+_TORN: Final = "-torn-"
 
 
 class NameOrder(Enum):
@@ -99,23 +102,44 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def named(name: str) -> "Model":
-        """Return the model of that name. Raises UsageError."""
-        try:
-            return MODELS[name]
-        except KeyError:
-            raise UsageError(f"no model {name!r}; there are {', '.join(MODELS)}") from None
+        """Return the model of that name, which may be torn. Raises UsageError."""
+        base, torn, sector_bytes = name.partition(_TORN)
+        if base not in MODELS or (torn and not sector_bytes.isdecimal()):
+            raise UsageError(f"no model {name!r}; there are {', '.join(MODELS)}")
+        return MODELS[base].torn(int(sector_bytes)) if torn else MODELS[base]
 
     def torn(self, sector_bytes: int = SECTOR_BYTES) -> "Model":
         """Return this model on a disk that may write a part of the sectors of a page.
 
-        It is the same model where a page is never overwritten in place.
+        It has a name of its own, as `ext4-ordered-torn-512`. It is the same model where a page is
+        never overwritten in place, or never without a sync. Raises UsageError for what is no size
+        of a sector.
         """
-        if self.data_in_log or self.copy_on_write or self.everything_at_once:
+        if sector_bytes < SECTOR_BYTES or PAGE_BYTES % sector_bytes:
+            raise UsageError(
+                f"no sector has {sector_bytes} bytes: it has {SECTOR_BYTES} or more, and sectors"
+                f" fill a page of {PAGE_BYTES}"
+            )
+        in_place = not (self.data_in_log or self.copy_on_write or self.everything_at_once)
+        if not in_place or not self.keeps_unsynced or sector_bytes >= self.unit_bytes:
             return self
-        if PAGE_BYTES % sector_bytes:
-            raise UsageError(f"a page has {PAGE_BYTES} bytes, not a multiple of {sector_bytes}")
-        unit_bytes = min(self.unit_bytes, sector_bytes)
-        return msgspec.structs.replace(self, unit_bytes=unit_bytes)
+        base, _, _ = self.name.partition(_TORN)
+        name = f"{base}{_TORN}{sector_bytes}"
+        return msgspec.structs.replace(self, name=name, unit_bytes=sector_bytes)
+
+    @property
+    def rarity(self) -> int:
+        """Its place among the models, the most realistic first: a torn one behind what it tears."""
+        base, torn, _ = self.name.partition(_TORN)
+        return 2 * REALISTIC_FIRST.index(base) + bool(torn)
+
+    def more_realistic(self) -> list["Model"]:
+        """Return the models of less rarity, in order; of a torn one, others torn like it too."""
+        models = [MODELS[name] for name in REALISTIC_FIRST]
+        if _TORN in self.name:
+            models += [model.torn(self.unit_bytes) for model in models]
+        before = {model.rarity: model for model in models if model.rarity < self.rarity}
+        return [model for _, model in sorted(before.items())]
 
 
 _EXT4: Final = Model(

@@ -57,11 +57,15 @@ class FileOperation(Operation):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Data(FileOperation):
-    """Bytes reached a file's blocks. `grows_to` is the size that comes with them in one step."""
+    """Bytes reached a file's blocks. `grows_to` is the size that comes with them in one step.
+
+    Its blocks were `moved_by` some shifts; where these are lost, they are where they were before.
+    """
 
     offset: int
     data: bytes
     grows_to: int = 0
+    moved_by: "tuple[Shift, ...]" = ()
 
     @property
     def end(self) -> int:
@@ -85,6 +89,7 @@ class Stale(Data):
             file=data.file,
             offset=data.offset,
             data=_STALE_BYTE * len(data.data),
+            moved_by=data.moved_by,
         )
 
     def __str__(self) -> str:

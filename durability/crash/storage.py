@@ -12,13 +12,17 @@ _NOTHING: Final[Mapping[bytes, int]] = {}
 
 
 class Image:
-    """One file: its blocks, which may reach beyond its size or not up to it."""
+    """One file: its blocks, which may reach beyond its size or not up to it.
 
-    __slots__ = ("blocks", "size")
+    `shifts` are those it has seen that are not durable.
+    """
+
+    __slots__ = ("blocks", "shifts", "size")
 
     def __init__(self, blocks: bytes | bytearray = b"", size: int = 0) -> None:
         self.blocks = bytearray(blocks)
         self.size = size
+        self.shifts: list[Shift] = []
 
     def copy(self) -> "Image":
         """Return an equal image of its own."""
@@ -33,7 +37,7 @@ class Image:
         """Make one operation's change. Raises MechanismError where it is beyond memory."""
         match operation:
             case Data():
-                self._write(operation.offset, operation.data)
+                self._write(self._place_of(operation), operation.data)
                 self._grow(operation.grows_to)
             case Grow():
                 self._grow(operation.size)
@@ -42,6 +46,13 @@ class Image:
                 del self.blocks[operation.size if operation.zeroes else operation.end :]
             case Shift():
                 self._shift(operation.offset, operation.length)
+                if not operation.durable:
+                    self.shifts.append(operation)
+
+    def _place_of(self, data: Data) -> int:
+        """Return where the blocks are that some data was written to."""
+        lost = (one for one in data.moved_by if not one.durable and one not in self.shifts)
+        return data.offset - sum(shift.length for shift in lost)
 
     def apply_behind(self, offset: int, operation: Operation) -> None:
         """Make the change that an operation makes behind an offset to what this holds of that."""

@@ -8,7 +8,7 @@ import msgspec
 
 from durability.audit.verdict import Verdict
 from durability.audit.violation import Violation
-from durability.crash.models import REALISTIC_FIRST
+from durability.crash.models import Model
 from durability.errors import ExitStatus, UnreadableError
 from durability.report.plot import Plot
 
@@ -119,6 +119,6 @@ def _rarity(violation: Violation) -> tuple[int, int]:
     """
     model = violation.strongest_model
     return (
-        0 if model is None else 1 + REALISTIC_FIRST.index(model),
+        0 if model is None else 1 + Model.named(model).rarity,
         ("none", "page", "byte").index(violation.tear or "none"),
     )

@@ -4,6 +4,7 @@ A fork costs a few milliseconds and inherits all that is slow to import; an inte
 for each of hundreds of mutants would cost more than the inputs do.
 """
 
+import importlib
 import importlib.machinery
 import importlib.util
 import os
@@ -32,6 +33,7 @@ _HANG_S: Final = 0.5
 class Attempt(msgspec.Struct, frozen=True):
     """After how many inputs a law was broken, 0 if none was, and by what.
 
+    A target that cannot even be made ready for its first input counts as broken by that one.
     `unfinished` says why the attempt has shown nothing; it is empty where it has.
     """
 
@@ -55,7 +57,8 @@ def attempt(changed: Changed, target: str, search: Search) -> Attempt:
     """Search for an input of a target that breaks a law while a module is changed.
 
     Raises:
-        InconclusiveError: the changed module cannot be imported, or the child failed.
+        InconclusiveError: the changed module, or a name in it, cannot be imported; or the child
+            failed.
     """
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
@@ -95,10 +98,17 @@ def _attempt(changed: Changed, name: str, search: Search) -> Attempt:
     forget()
     sys.meta_path.insert(0, _Finder(changed))
     try:
-        target = load(name)
+        importlib.import_module(changed.module)
     except Exception as error:  # noqa: BLE001 - the changed module may fail in any way
         # No decoder is at fault: the change itself makes no program.
         return Attempt(unfinished=f"it cannot be imported: {describe(error)}")
+    try:
+        target = load(name)
+    except ImportError as error:
+        return Attempt(unfinished=f"it has not what others import: {describe(error)}")
+    except Exception as error:  # noqa: BLE001 - likewise
+        # What the inputs are tried on, a data directory for example, is made by what is changed.
+        return Attempt(1, f"before any input: {describe(error)}")
     check = Watched(target.check)
     found: list[Attempt] = []
 

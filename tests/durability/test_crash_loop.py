@@ -74,6 +74,7 @@ def test_the_same_seed_draws_the_same_kills_however_many_jobs_there_are(tmp_path
         ("good_append", "byte", HELD, set()),
         ("rename_store", "byte", HELD, set()),
         ("set_store", "byte", HELD, set()),
+        ("page_store", "byte", HELD, set()),
         ("ack_before_write", "none", VIOLATION, {"lost"}),
         ("no_checksum", "byte", VIOLATION, {"invented"}),
         ("no_checksum", "page", HELD, set()),

@@ -181,16 +181,28 @@ def test_nothing_stays_mounted_where_the_command_is_killed(tmp_path: Path) -> No
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
     ) as running:
-        while not (mounted := [n for n in descendants(running.pid) if _mounted(n)]):
+        while (mounting := _mounting(running.pid)) is None:
             assert running.poll() is None
-        worker, places = mounted[0], _mounted(mounted[0])
-        end = os.pidfd_open(worker)
+        end, places = mounting
         running.send_signal(signal.SIGKILL)  # the command alone, not what it has forked
     assert select.select([end], [], [], 60)[0] == [end], "a worker goes on by itself"
     os.close(end)
     deadline = time.monotonic() + 60
     while any(_mounted(int(name)) & places for name in os.listdir("/proc") if name.isdigit()):
         assert time.monotonic() < deadline, f"{places} is mounted still"
+
+
+def _mounting(command: int) -> tuple[int, set[str]] | None:
+    """Return a descriptor of a process of the command that has something mounted, and where."""
+    for process in descendants(command):
+        try:
+            end = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue  # it has ended meanwhile
+        if places := _mounted(process):
+            return end, places
+        os.close(end)
+    return None
 
 
 def _mounted(process: int) -> set[str]:

@@ -49,6 +49,22 @@ def test_a_module_that_cannot_be_imported_is_no_find(search: Search) -> None:
         attempt(broken, "peer", search)
 
 
+def test_a_module_without_what_others_import_is_no_find() -> None:
+    path = "durability/targets/program.py"
+    hollow = Changed("durability.targets.program", compile("", path, "exec"))
+    with pytest.raises(InconclusiveError, match="it has not what others import: ImportError"):
+        attempt(hollow, "toml_target", SEARCHES[0])
+
+
+def test_what_keeps_a_target_from_being_made_ready_is_found() -> None:
+    """The directories that are damaged are made by the node itself."""
+    content = edit("raft/recovery.py", "good[0]", "good[1]")
+    forgetful = Changed("raft.recovery", compile(content, "raft/recovery.py", "exec"))
+    found = attempt(forgetful, "recovery", SEARCHES[0])
+    assert found.executions == 1
+    assert found.message.startswith("before any input: IndexError")
+
+
 def test_memory_is_bounded() -> None:
     line = "        if role >= len(_ROLES):\n"
     greedy = changed(line, f"        bytearray(2**31)\n{line}")
