@@ -22,7 +22,7 @@ from durability.campaign.workers import Work, Workers, run_alone
 from durability.crash.content import Content
 from durability.crash.lost_sync import states_without_sync
 from durability.disk.keeping import case_of, kept
-from durability.disk.outcome import Outcome
+from durability.disk.outcome import Outcome, Progress
 from durability.disk.scope import DiskScope, likely_first
 from durability.errors import DurabilityError
 from durability.report.crash_state import CrashStateCase, LossViolation
@@ -57,11 +57,18 @@ class _State(msgspec.Struct, frozen=True):
 
 
 def failing_calls(
-    target: Target, plan: Plan, scope: DiskScope, failure: Failure, later: frozenset[str]
-) -> Outcome:
+    target: Target,
+    plan: Plan,
+    scope: DiskScope,
+    failure: Failure,
+    later: frozenset[str],
+    outcome: Outcome,
+    progress: Progress,
+) -> None:
     """Run a target once for each call that may fail in this way; `later` as for `Ledger`.
 
-    Raises MechanismError where it cannot be traced.
+    What comes of it is added to `outcome` as it comes. Raises MechanismError where the target
+    cannot be traced.
     """
 
     @contextmanager
@@ -75,11 +82,12 @@ def failing_calls(
                 run.meet(msgspec.msgpack.decode(item, type=FailureOrder))
             )
 
-    rounds = _Rounds(target, plan, scope, failure)
+    rounds = _Rounds(target, plan, scope, failure, outcome)
     with Workers(scope.jobs, meeting) as workers:
         for result in workers.map(rounds, scope.until):
-            rounds.take(msgspec.msgpack.decode(result, type=_Met))
-    return rounds.outcome
+            met = msgspec.msgpack.decode(result, type=_Met)
+            rounds.take(met)
+            progress(met.fired, bool(met.violations))
 
 
 class _Rounds:
@@ -89,14 +97,17 @@ class _Rounds:
     it goes on behind the last of them until a run meets no failure.
     """
 
-    def __init__(self, target: Target, plan: Plan, scope: DiskScope, failure: Failure) -> None:
+    def __init__(
+        self, target: Target, plan: Plan, scope: DiskScope, failure: Failure, outcome: Outcome
+    ) -> None:
         self._target = target
         self._plan = plan
         self._scope = scope
         self._failure = failure
         self._met = _calls(target, plan, failure)
         self._over = False
-        self.outcome = Outcome(possible=len(self._met))
+        self._outcome = outcome
+        outcome.possible = len(self._met)
 
     def __iter__(self) -> Iterator[bytes]:
         for at in self._places():
@@ -117,10 +128,10 @@ class _Rounds:
         """Count what one run came to, and keep what it shows of a kind for the first time."""
         again = self._scope.command(self._plan.target_name, self._failure, "--at", str(met.at))
         told = [msgspec.structs.replace(found, reproduce=again) for found in met.violations]
-        first = {kind: case for kind, case in met.cases.items() if kind not in self.outcome.found}
+        first = {kind: case for kind, case in met.cases.items() if kind not in self._outcome.found}
         told = kept(told, first, self._target.name, self._plan)
-        self.outcome.add(told, met.acknowledged, met.faults)
-        self.outcome.fired += met.fired
+        self._outcome.add(told, met.acknowledged, met.faults)
+        self._outcome.fired += met.fired
         self._over |= not met.fired and met.at > len(self._met)
 
 

@@ -18,7 +18,7 @@ from durability.crash.content import Content
 from durability.disk.damage import End, judge_damage
 from durability.disk.faults import FAULTS, LABELS
 from durability.disk.keeping import case_of, kept
-from durability.disk.outcome import Outcome
+from durability.disk.outcome import Outcome, Progress
 from durability.disk.scope import DiskScope
 from durability.report.crash_state import CrashStateCase, Damage, LossViolation
 from durability.targets.contract import Target
@@ -56,9 +56,18 @@ class _Met(msgspec.Struct, frozen=True):
 
 
 def meet_damage(
-    target: Target, plan: Plan, scope: DiskScope, run: TracedRun, states: Iterable[Damaged]
-) -> Outcome:
-    """Recover each of the states that a fault has made of what a run left; judge by the rule."""
+    target: Target,
+    plan: Plan,
+    scope: DiskScope,
+    run: TracedRun,
+    states: Iterable[Damaged],
+    outcome: Outcome,
+    progress: Progress,
+) -> None:
+    """Recover each of the states that a fault has made of what a run left; judge by the rule.
+
+    What comes of it is added to `outcome` as it comes.
+    """
 
     @contextmanager
     def recovering(control: int) -> Iterator[Work]:
@@ -74,7 +83,6 @@ def meet_damage(
         while batch := list(islice(rest, _BATCH)):
             yield msgspec.msgpack.encode(batch)
 
-    outcome = Outcome()
     with Workers(scope.jobs, recovering) as workers:
         for result in workers.map(batches(), scope.until):
             for met in msgspec.msgpack.decode(result, type=list[_Met]):
@@ -85,7 +93,7 @@ def meet_damage(
                 }
                 told = kept(met.violations, first, target.name, plan)
                 outcome.add(told, met.acknowledged, met.faults)
-    return outcome
+                progress(True, bool(told))
 
 
 class _Judging:
