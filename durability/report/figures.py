@@ -20,7 +20,6 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "recoveries_killed": ("recoveries killed too", ""),
     "states": ("kill states", ""),
     "states_per_second": ("rate", "states/s"),
-    "coverage": ("of all states", ""),
     "explored": ("states explored", ""),
     "promised": ("after a promise", ""),
     "pass_s": ("one pass", "s"),

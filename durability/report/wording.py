@@ -84,12 +84,22 @@ def _every_fault_held(figures: Mapping[str, Any]) -> str:
     return f"{fired} of the disk met, nothing that was acknowledged was lost by any"
 
 
+def _mutants_noticed(figures: Mapping[str, Any]) -> str:
+    noticed: list[str] = []
+    if "found" in figures:
+        noticed.append(f"{figures['found']} of {figures['total']} planted defects found")
+    if mechanical := figures.get("mechanical"):
+        share = f"{mechanical['killed']} of {mechanical['total']}"
+        noticed.append(f"{share} mechanical mutants noticed")
+    return ", ".join(noticed)
+
+
 _HELD: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "crash": _every_kill_held,
     "powerloss": _every_cut_held,
     "lint": lambda figures: f"{counted(figures['acks'], 'acknowledgement')}, all of them waited",
     "disk": _every_fault_held,
-    "mutants": lambda figures: f"{figures['found']} of {figures['total']} planted defects found",
+    "mutants": _mutants_noticed,
     "simulate": lambda figures: f"{counted(figures['seeds'], 'run')}, every property kept in each",
     "audit": lambda _: "what each of the directories holds is whole and agrees",
     "replay": lambda figures: f"{counted(figures['cases'], 'case')} replayed, without a violation",

@@ -38,19 +38,19 @@ def test_a_page_whose_checksum_nobody_checks_must_not_be_torn(
 
 @pytest.mark.parametrize("model", ["ext4-ordered", "xfs"])
 def test_a_store_that_is_functions_is_torn_too(model: str, tmp_path: Path) -> None:
-    def checked(**options: int) -> list[str]:
+    def checked(sector_bytes: int) -> list[str]:
         found = check(
             overwriting_store.overwrite,
             overwriting_store.recover,
             models=[model],
+            sector_bytes=sector_bytes,
             kills=0,
             findings=str(tmp_path),
-            **options,
         )
         return [violation.strongest_model or "" for violation in found.violations]
 
-    assert checked() == []
-    (strongest,) = checked(sector_bytes=1024)
+    assert checked(4096) == []
+    (strongest,) = checked(1024)
     assert strongest.endswith("-torn-1024")
 
 

@@ -71,6 +71,16 @@ CUTS = (
             "3 faults of the disk met, nothing that was acknowledged was lost by any",
         ),
         ("mutants", {"found": 14, "total": 14}, "14 of 14 planted defects found"),
+        (
+            "mutants",
+            {"mechanical": {"killed": 95, "total": 99}},
+            "95 of 99 mechanical mutants noticed",
+        ),
+        (
+            "mutants",
+            {"found": 3, "total": 4, "mechanical": {"killed": 5, "total": 6}},
+            "3 of 4 planted defects found, 5 of 6 mechanical mutants noticed",
+        ),
         ("a command to come", {}, "no violation was found"),
     ],
 )
