@@ -79,6 +79,13 @@ class _File:
         self.growths = [growth for growth in self.growths if not growth.durable]
         return bool(self.growths) and size > self.reached
 
+    def may_end_at(self, size: int) -> bool:
+        """Tell whether the file on disk may have a size already, though it is longer."""
+        growths = [growth for growth in self.growths if growth.size > size]
+        known = {self.reached, *(growth.size for growth in self.growths)}
+        is_open = self.may_be_shorter_than(self.size)
+        return is_open and size in known and not any(growth.joins for growth in growths)
+
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
         self.blocks = {page: block for page, block in self.blocks.items() if page < first}
@@ -248,7 +255,12 @@ class FileChanges:
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
         shrink = Shrink(
-            record=self._log.record, path=path, file=file, size=size, zeroes=self._model.data_in_log
+            record=self._log.record,
+            path=path,
+            file=file,
+            size=size,
+            zeroes=self._model.data_in_log,
+            idle=view.may_end_at(size),
         )
         if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
             # The page in memory ends in zeros from now on, and may be written before the size is.
