@@ -22,6 +22,7 @@ _PUNCH_HOLE: Final = 0x02
 _COLLAPSE_RANGE: Final = 0x08
 _ZERO_RANGE: Final = 0x10
 _INSERT_RANGE: Final = 0x20
+_BEFORE_DATA: Final = (Growth.AFTER_BLOCK, Growth.AFTER_ALLOCATION, Growth.FREE)
 
 
 class _Block(NamedTuple):
@@ -40,7 +41,7 @@ class _File:
 
     `blocks` has each page that may have a block, `units` the last operation on each unit; `growths`
     those since the last `Shrink` or `Shift`, the `barrier`. On disk it is at least `reached` bytes
-    long.
+    long. `unordered` is the data that nothing on its unit depends on.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class _File:
         self.units: dict[int, Operation] = {}
         self.growths: list[Grow] = []
         self.barrier: Operation | None = None
+        self.unordered: list[Data] = []
 
     def in_place(self, page: int) -> bool:
         """Tell whether a page certainly has a block, so that a write to it goes there."""
@@ -66,12 +68,23 @@ class _File:
 
         Writing any page to disk makes the file there reach to the end of that page.
         """
+        expected = {growth.size for growth in self.growths}
+        return self.may_be_shorter_than(size) and size not in expected
+
+    def may_be_shorter_than(self, size: int) -> bool:
+        """Tell whether the file on disk may end before a size, though it is longer."""
         for growth in self.growths:
             if growth.durable:
                 self.reached = max(self.reached, growth.size)
         self.growths = [growth for growth in self.growths if not growth.durable]
-        expected = {growth.size for growth in self.growths}
-        return bool(expected) and size > self.reached and size not in expected
+        return bool(self.growths) and size > self.reached
+
+    def may_end_at(self, size: int) -> bool:
+        """Tell whether the file on disk may have a size already, though it is longer."""
+        growths = [growth for growth in self.growths if growth.size > size]
+        known = {self.reached, *(growth.size for growth in self.growths)}
+        is_open = self.may_be_shorter_than(self.size)
+        return is_open and size in known and not any(growth.joins for growth in growths)
 
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
@@ -201,6 +214,8 @@ class FileChanges:
             if self._model.units_in_order:
                 need(operation, before)
             view.units[unit] = operation
+        if not self._model.units_in_order:
+            view.unordered.append(operation)
 
     def _grow(
         self, file: int, path: bytes, size: int, wrote: list[Operation], *, at_once: bool
@@ -240,7 +255,12 @@ class FileChanges:
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
         shrink = Shrink(
-            record=self._log.record, path=path, file=file, size=size, zeroes=self._model.data_in_log
+            record=self._log.record,
+            path=path,
+            file=file,
+            size=size,
+            zeroes=self._model.data_in_log,
+            idle=view.may_end_at(size),
         )
         if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
             # The page in memory ends in zeros from now on, and may be written before the size is.
@@ -269,7 +289,9 @@ class FileChanges:
             yield self._shift(record, view)
             return
         zeroed_end = min(end, view.size)
-        if not record.mode & _KEEP_SIZE and end > view.size:
+        # ext4 makes the file reach there on disk, though its size is on its way: ext4_fallocate.
+        reaches = self._model.growth in _BEFORE_DATA and view.may_be_shorter_than(end)
+        if not record.mode & _KEEP_SIZE and (end > view.size or reaches):
             yield self._grow(record.file, record.path, end, [], at_once=True)
         if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
             yield from self._zero(record, zeroed_end)
@@ -301,6 +323,8 @@ class FileChanges:
         # What is moved is written first: man 2 fallocate, and in each of the three file systems.
         first = record.offset // self._model.unit_bytes
         shift.needs += [made for unit, made in view.units.items() if unit >= first]
+        shift.needs += [data for data in view.unordered if data.end > record.offset]
+        view.unordered = [data for data in view.unordered if data.end <= record.offset]
         # Only to the end: a size comes with the last page, whether or not those before are there.
         shift.needs += [growth for growth in view.growths if growth.size == view.size]
         view.size += length

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from durability.crash.log_tree import LoggedNames
 from durability.crash.models import Model, NameOrder
-from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shrink
+from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shift, Shrink
 from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
-from durability.crash.syncing import synced, synced_node
+from durability.crash.syncing import commits_changes_only, synced, synced_node
 from durability.trace.records import AnyRecord
 
 
@@ -63,7 +63,7 @@ class Persistence:
             yield
             if names:
                 names.settle()
-            self._settle(self._closure(wanted))
+            self._settle(self._closure(wanted, commits_changes_only(self.model, record)))
         if node is not None and node > ROOT:
             self._enter_log_tree(node)
 
@@ -88,8 +88,12 @@ class Persistence:
             ):
                 operation.after = None
 
-    def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
-        """Return operations with all that becomes durable with them, in order."""
+    def _closure(self, wanted: Iterable[Operation], changes_only: bool) -> list[Operation]:
+        """Return operations with all that becomes durable with them, in order.
+
+        With `changes_only` an idle truncation does without the log before it, unless something
+        behind it in the log does so too.
+        """
         found: set[int] = set()
         waiting = list(wanted)
         while waiting:
@@ -97,7 +101,14 @@ class Persistence:
             if operation.durable or id(operation) in found:
                 continue
             found.add(id(operation))
-            waiting += operation.needs if self._has_log_tree else operation.missing()
+            if self._has_log_tree or (changes_only and _is_idle(operation)):
+                waiting += operation.needs
+                continue
+            waiting += operation.missing()
+            before = operation.after
+            while before is not None and _is_idle(before):
+                before = before.after
+                waiting += [] if before is None else [before]
         return [operation for operation in self.pending if id(operation) in found]
 
     def _names_before(self, names: Names) -> Iterator[Names]:
@@ -117,22 +128,24 @@ class Persistence:
                 continue
             assert isinstance(operation, FileOperation)
             self.images.setdefault(operation.file, Image()).apply(operation)
-            if isinstance(operation, Shrink):
+            if isinstance(operation, Shrink | Shift):
                 self._supersede(operation)
         self.pending = [operation for operation in self.pending if not operation.durable]
         self.version += 1
 
-    def _supersede(self, shrink: Shrink) -> None:
-        """Take back what was issued before a truncation that is durable now, where it was cut.
+    def _supersede(self, change: Shrink | Shift) -> None:
+        """Take back what was issued before a truncation or shift that is durable now.
 
-        It is applied after it from now on.
+        It would be applied after that from now on. Data in front of where the file was changed is
+        not touched by it.
         """
+        start = change.end if isinstance(change, Shrink) else change.offset
         for operation in self.pending:
-            if operation is shrink:
+            if operation is change:
                 return
-            if not isinstance(operation, FileOperation) or operation.file != shrink.file:
+            if not isinstance(operation, FileOperation) or operation.file != change.file:
                 continue
-            if not isinstance(operation, Data) or operation.offset >= shrink.end:
+            if not isinstance(operation, Data) or operation.offset >= start:
                 operation.settle()
 
     def _supersede_names(self, names: Names) -> None:
@@ -149,3 +162,7 @@ class Persistence:
             )
             if not earlier.taken and not earlier.given:
                 earlier.settle()
+
+
+def _is_idle(operation: Operation) -> bool:
+    return isinstance(operation, Shrink) and operation.idle

@@ -84,6 +84,12 @@ def test_what_is_written_behind_a_lost_page_leaves_a_hole() -> None:
     assert left(script) == [(2, {b"log": b"one"}), (0, {b"log": hole + b"c"})]
 
 
+def test_what_was_written_synchronously_is_there() -> None:
+    script, file = synced(b"one")
+    script.write(file, 3, b"two", os.RWF_DSYNC).append(file, b"three")
+    assert left(fail(script, file)) == [(0, {b"log": b"onetwo"})]
+
+
 @pytest.mark.parametrize("failure", ["sync-eio-kept", "sync-stalled"])
 def test_what_was_cut_off_by_then_comes_back(failure: Failure) -> None:
     script, file = synced(b"a" * 3 * PAGE_BYTES)
