@@ -170,6 +170,7 @@ def _add(
         for violation in outcome.found.values()
     ]
     result.reasons += [f"{name}: {reason}" for reason in outcome.reasons()]
+    result.notes += [f"{name}: {note}" for note in outcome.notes()]
     if outcome.possible is None or scope.at is not None:
         return
     wanted = outcome.possible if scope.calls is None else min(scope.calls, outcome.possible)

@@ -38,15 +38,15 @@ _CUTS_AT_ONCE: Final = 8
 
 
 class _Met(msgspec.Struct):
-    """What one run came to; `fired` says that its disk failed.
+    """What one run came to; `fired` says that its disk failed, `cut_short` is as in `Run`.
 
     `violations` are of a kind each; `cases` are the states of those whose kind this process has not
-    met before, by kind.
-    `faults` are as in `Outcome`.
+    met before, by kind. `faults` are as in `Outcome`.
     """
 
     at: int
     fired: bool = False
+    cut_short: bool = False
     acknowledged: int = 0
     violations: list[LossViolation] = []
     cases: dict[str, CrashStateCase] = {}
@@ -137,6 +137,7 @@ class _Rounds:
         told = kept(told, first, self._target.name, self._plan)
         self._outcome.add(told, met.acknowledged, met.faults)
         self._outcome.fired += met.fired
+        self._outcome.cut_short += met.cut_short
         self._over |= not met.fired and met.at > len(self._met)
 
 
@@ -178,7 +179,7 @@ class _FailingRun:
         why = run.fault if run.fault == LACKED_ROOM else incomplete(run)
         if why:
             return _Met(order.at, fired=True, faults=[why])
-        met = _Met(order.at, fired=True)
+        met = _Met(order.at, fired=True, cut_short=run.cut_short)
         restart = _State("a restart", Content.of(run.trace.tree()), run.trace.lines())
         self._judge(met, [restart], order, failed)
         cuts = _cuts(run.trace)

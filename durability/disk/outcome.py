@@ -7,6 +7,7 @@ import msgspec
 
 from durability.audit.judgement import Judgement
 from durability.audit.violation import Violation
+from durability.trace.silence import PATIENCE_S
 
 Progress = Callable[[bool, bool], None]
 """Told of each run, or state: whether a fault landed, and whether that broke something."""
@@ -17,7 +18,7 @@ class Outcome(msgspec.Struct):
 
     `possible` counts where it could have been met, where that is known. `acknowledged` counts what
     the runs had promised. `faults` are reasons why one shows nothing. `ends` counts how damage was
-    met, for faults that are no errors.
+    met, for faults that are no errors. `cut_short` counts runs as `Run` has it.
     """
 
     fired: int = 0
@@ -27,6 +28,7 @@ class Outcome(msgspec.Struct):
     found: dict[str, Violation] = {}
     faults: list[str] = []
     ends: dict[str, int] = {}
+    cut_short: int = 0
 
     def take(self, judgements: Sequence[Judgement]) -> None:
         """Count what one run came to."""
@@ -54,6 +56,16 @@ class Outcome(msgspec.Struct):
         """Return what the JSON has."""
         possible = {} if self.possible is None else {"possible": self.possible}
         return {"fired": self.fired, "violations": self.violations, **possible, **self.ends}
+
+    def notes(self) -> list[str]:
+        """Return what is to be known of what was looked at."""
+        if not self.cut_short:
+            return []
+        text = (
+            f"{self.cut_short} of {self.fired} runs were ended when nothing had happened for"
+            f" {PATIENCE_S:g} s: what waits longer for a sync and then goes on is not judged"
+        )
+        return [text]
 
     def reasons(self) -> list[str]:
         """Return why nothing is shown."""
