@@ -24,16 +24,11 @@ from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import (
     AnyRecord,
     Failed,
-    Link,
-    MakeDirectory,
     Open,
-    RemoveDirectory,
-    Rename,
-    Symlink,
     Truncate,
-    Unlink,
     Write,
     is_change,
+    names_changed,
 )
 from durability.trace.trace import Trace
 from durability.trace.tree import Tree
@@ -75,7 +70,7 @@ class _LostNames:
         before = trace.records[:at]
         synced = max((i + 1 for i, record in enumerate(before) if is_sync(record)), default=0)
         since = before[synced:]
-        kept = synced + len(list(takewhile(lambda record: not _changes_names(record), since)))
+        kept = synced + len(list(takewhile(lambda record: not names_changed(record), since)))
         self._content = Content.of(Trace(trace.initial, before[:kept]).tree())
         self.is_anything = kept < at
 
@@ -195,12 +190,6 @@ def _cut_to(record: AnyRecord, file: int, tree: Tree) -> int | None:
     if isinstance(record, Truncate) and record.file == file:
         return record.size if record.size < len(tree.contents[file]) else None
     return None
-
-
-def _changes_names(record: AnyRecord) -> bool:
-    if isinstance(record, Open):
-        return record.created and bool(record.path)
-    return isinstance(record, Rename | Link | Symlink | Unlink | MakeDirectory | RemoveDirectory)
 
 
 def _page(content: bytes | bytearray, page: int) -> bytes:

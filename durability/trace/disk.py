@@ -1,12 +1,13 @@
 """The disk as a run meets it: it does what it is asked, but for one failure where one is ordered.
 
-Handlers ask before they act. That a call met the failure is recorded (`Failed`): it is the evidence
-that the fault landed.
+Handlers ask before they act, where a call has something to do and nothing else is in its way: that
+any other failed would show nothing. That a call met the failure is recorded (`Failed`): it is the
+evidence that the fault landed.
 """
 
 import os
 
-from durability.trace.durable import durable_content
+from durability.trace.durable import durable_content, is_clean
 from durability.trace.failure import CallHeld, DiskFailure, FailureOrder
 from durability.trace.records import Failed, Truncate, Write
 from durability.trace.tape import Tape
@@ -53,12 +54,15 @@ class Disk:
     def sync(self, thread: int, path: bytes, file: int | None, descriptor: int) -> None:
         """Permit the sync of a file or directory. Raises DiskFailure or CallHeld.
 
+        One that has nothing to write is permitted without being counted.
         A thread whose call was held and taken back by a signal asks again: it is held again.
         """
         if thread in self.held:
             raise CallHeld
         failure = self._order.failure
-        if not failure.startswith("sync") or not self._reaches("fsync", path):
+        if not failure.startswith("sync") or is_clean(self._tape.records, path, file):
+            return
+        if not self._reaches("fsync", path):
             return
         self._note(thread, "fsync", path, file)
         if failure == "sync-stalled":

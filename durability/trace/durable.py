@@ -1,9 +1,19 @@
 """What of a file is on disk for certain: as of its last sync, or written synchronously since."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from durability.trace.records import AnyRecord, Sync, SyncAll, Write
+from durability.trace.records import (
+    Allocate,
+    AnyRecord,
+    Open,
+    Sync,
+    SyncAll,
+    Truncate,
+    Write,
+    is_change,
+    names_changed,
+)
 from durability.trace.tree import Tree
 
 
@@ -28,6 +38,35 @@ def syncs(record: AnyRecord, file: int, tree: Tree) -> bool:
         synced = tree.files.get(record.path) if record.file is None else record.file
         return synced == file
     return isinstance(record, SyncAll)
+
+
+def is_clean(records: Sequence[AnyRecord], path: bytes, file: int | None) -> bool:
+    """Tell whether a sync has nothing to write after some records, of a file or, None, directory.
+
+    What was there before is durable.
+    """
+    for record in reversed(records):
+        if isinstance(record, SyncAll):
+            return True
+        if isinstance(record, Sync):
+            if path == record.path if record.file is None else file == record.file:
+                return True
+        elif file is None:
+            if any(os.path.dirname(name) == path for name in names_changed(record)):
+                return False
+        elif _changes(record, file):
+            return False
+    return True
+
+
+def _changes(record: AnyRecord, file: int) -> bool:
+    """Tell whether a record changes a file in the cache alone."""
+    match record:
+        case Write(file=changed):
+            return changed == file and not is_sync(record)
+        case Truncate(file=changed) | Allocate(file=changed) | Open(file=changed):
+            return changed == file and is_change(record)
+    return False
 
 
 def is_sync(record: AnyRecord) -> bool:

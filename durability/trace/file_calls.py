@@ -16,7 +16,7 @@ from durability.trace.descriptor_calls import DescriptorCalls
 from durability.trace.disk import Disk
 from durability.trace.files import Files, OpenFile
 from durability.trace.notification import LET_RUN, Notification
-from durability.trace.paths import AT_FDCWD, Paths
+from durability.trace.paths import AT_FDCWD, Paths, is_parent_there
 from durability.trace.processes import Process
 from durability.trace.records import Allocate, Open, Refused, Sync, SyncAll, Truncate, Write
 from durability.trace.tape import Tape
@@ -96,7 +96,8 @@ class FileCalls:
             return LET_RUN  # a FIFO would block us; no content of a device or socket survives
         unnamed = flags & os.O_TMPFILE == os.O_TMPFILE
         creates = unnamed or (before is None and bool(flags & os.O_CREAT))
-        if creates or flags & os.O_TRUNC:
+        cuts = bool(flags & os.O_TRUNC and before is not None and before.st_size)
+        if (creates and is_parent_there(path)) or (cuts and not flags & os.O_EXCL):
             self._disk.change(call.thread, "open", relative, grows=creates)
         # Our copy of the bytes is not aligned as O_DIRECT demands; the caller's reads do not care.
         descriptor = os.open(
@@ -209,8 +210,9 @@ class FileCalls:
         opened = self._files.get(call.thread, number)
         if opened is None:
             return LET_RUN
-        grows = size > os.fstat(opened.descriptor).st_size
-        self._disk.change(call.thread, "ftruncate", opened.path, grows=grows)
+        now = os.fstat(opened.descriptor).st_size
+        if size != now:
+            self._disk.change(call.thread, "ftruncate", opened.path, grows=size > now)
         os.ftruncate(opened.descriptor, size)
         self._tape.add(Truncate(call.thread, opened.file, opened.path, size))
         return 0

@@ -12,7 +12,7 @@ from durability.trace import system
 from durability.trace.disk import Disk
 from durability.trace.files import Files
 from durability.trace.notification import LET_RUN, Notification
-from durability.trace.paths import AT_FDCWD, Paths
+from durability.trace.paths import AT_FDCWD, Paths, is_parent_there
 from durability.trace.processes import Process
 from durability.trace.records import (
     AnyRecord,
@@ -31,6 +31,7 @@ from durability.trace.tape import Tape
 _AT_REMOVEDIR: Final = 0x200
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_SYMLINK_FOLLOW: Final = 0x400
+_RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
 
 
@@ -79,8 +80,9 @@ class NameCalls:
             self._paths.forget()
             return LET_RUN
         exchange = bool(flags & _RENAME_EXCHANGE)
-        self._disk.change(call.thread, "rename", new_name, grows=False)
         moves = exchange or not _same_inode(old, new)
+        if moves and _may_rename(old, new, flags):
+            self._disk.change(call.thread, "rename", new_name, grows=False)
         system.rename(old, new, flags)
         if not moves:
             return 0  # of two names of one file, both stay
@@ -133,7 +135,8 @@ class NameCalls:
         if old_name is None:
             self._tape.add(Untraceable(call.thread, "link from outside of the root", new_name))
             return LET_RUN
-        self._disk.change(call.thread, "link", new_name, grows=True)
+        if os.path.lexists(old) and _is_vacant(new):
+            self._disk.change(call.thread, "link", new_name, grows=True)
         system.link(old, new, flags & _AT_SYMLINK_FOLLOW)
         if held is not None and not held.path:
             held.path = new_name  # an unnamed temporary file has got its name
@@ -162,7 +165,8 @@ class NameCalls:
         if name is None:
             return LET_RUN
         text = process.memory.read_string(content)
-        self._disk.change(call.thread, "symlink", name, grows=True)
+        if _is_vacant(path):
+            self._disk.change(call.thread, "symlink", name, grows=True)
         os.symlink(text, path)
         self._tape.add(Symlink(call.thread, name, text))
         return 0
@@ -185,7 +189,13 @@ class NameCalls:
 
     def _unlink(self, call: Notification, process: Process, directory: int, address: int) -> int:
         return self._at_name(
-            call, process, directory, address, os.unlink, lambda name: Unlink(call.thread, name)
+            call,
+            process,
+            directory,
+            address,
+            _is_file,
+            os.unlink,
+            lambda name: Unlink(call.thread, name),
         )
 
     def _rmdir(self, call: Notification, process: Process, directory: int, address: int) -> int:
@@ -195,6 +205,7 @@ class NameCalls:
             process,
             directory,
             address,
+            _is_empty_directory,
             os.rmdir,
             lambda name: RemoveDirectory(call.thread, name),
         )
@@ -220,6 +231,7 @@ class NameCalls:
             process,
             directory,
             address,
+            _is_vacant,
             lambda path: os.mkdir(path, permitted),
             lambda name: MakeDirectory(call.thread, name),
         )
@@ -243,7 +255,8 @@ class NameCalls:
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
-        self._disk.change(call.thread, "mknod", name, grows=True)
+        if _is_vacant(path):
+            self._disk.change(call.thread, "mknod", name, grows=True)
         os.mknod(path, mode & 0o7777 & ~process.umask)
         file = self._files.inode(os.stat(path), created=True)
         self._tape.add(Open(call.thread, file, name, os.O_CREAT | os.O_EXCL, created=True))
@@ -257,8 +270,9 @@ class NameCalls:
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
-        grows = size > os.stat(path).st_size
-        self._disk.change(call.thread, "truncate", name, grows=grows)
+        now = os.stat(path).st_size
+        if size != now:
+            self._disk.change(call.thread, "truncate", name, grows=size > now)
         os.truncate(path, size)
         file = self._files.inode(os.stat(path))
         self._tape.add(Truncate(call.thread, file, name, size))
@@ -270,20 +284,45 @@ class NameCalls:
         process: Process,
         directory: int,
         address: int,
+        may_act: Callable[[bytes], bool],
         act: Callable[[bytes], None],
         record: Callable[[bytes], AnyRecord],
     ) -> int:
-        """Act on one name and record it."""
+        """Act on one name and record it; where it may not act, the error is that of the call."""
         path = self._paths.resolve(process, call.thread, directory, address)
         name = self._paths.relative(path)
         if name is None:
             return LET_RUN
         done = record(name)
         making = isinstance(done, MakeDirectory)
-        self._disk.change(call.thread, "mkdir" if making else "unlink", name, grows=making)
+        if may_act(path):
+            self._disk.change(call.thread, "mkdir" if making else "unlink", name, grows=making)
         act(path)
         self._tape.add(done)
         return 0
+
+
+def _is_vacant(path: bytes) -> bool:
+    """Tell whether a name can be made."""
+    return is_parent_there(path) and not os.path.lexists(path)
+
+
+def _is_file(path: bytes) -> bool:
+    """Tell whether a name can be unlinked."""
+    return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
+
+
+def _is_empty_directory(path: bytes) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
+
+
+def _may_rename(old: bytes, new: bytes, flags: int) -> bool:
+    """Tell whether a name can be moved to another, or exchanged with it."""
+    if not os.path.lexists(old):
+        return False
+    if flags & _RENAME_EXCHANGE:
+        return os.path.lexists(new)
+    return _is_vacant(new) if flags & _RENAME_NOREPLACE else is_parent_there(new)
 
 
 def _same_inode(a: bytes, b: bytes) -> bool:

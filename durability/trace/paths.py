@@ -96,3 +96,8 @@ def _seen_by(process: int, thread: int, path: bytes) -> bytes:
         if path.startswith(link):
             return meant + path[len(link) :]
     return path
+
+
+def is_parent_there(path: bytes) -> bool:
+    """Tell whether there is a directory for a name."""
+    return os.path.isdir(os.path.dirname(path.rstrip(b"/")))

@@ -278,3 +278,15 @@ def is_change(record: AnyRecord) -> bool:
     if isinstance(record, Open):
         return record.created or bool(record.flags & os.O_TRUNC)
     return isinstance(record, _CHANGES)
+
+
+def names_changed(record: AnyRecord) -> tuple[bytes, ...]:
+    """Return the paths at which a record made or removed a name."""
+    match record:
+        case Open(path=path, created=True) if path:
+            return (path,)
+        case Rename(source=source, destination=destination):
+            return (source, destination)
+        case Link() | Symlink() | Unlink() | MakeDirectory() | RemoveDirectory():
+            return (record.path,)
+    return ()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -87,8 +88,8 @@ def test_the_call_fails_as_ordered_and_no_other(
 
 
 def test_a_sync_that_is_held_does_not_return(root: Path) -> None:
-    run, said = failing(root, "sync-stalled", 2, "+one sync sync +2")
-    assert said == "3 None"
+    run, said = failing(root, "sync-stalled", 2, "+one sync +two sync +3")
+    assert said == "3 None 3"
     assert run.trace.kill() is not None
     assert not run.timed_out
     assert not run.cut_short, "there is no other thread"
@@ -123,6 +124,97 @@ def test_an_order_for_none_tells_which_calls_there_are(root: Path) -> None:
     assert run.met == [("open", b"log"), ("write", b"log"), ("write", b"log")]
     assert said == "3 None 1 None"
     assert not any(isinstance(record, Failed) for record in run.trace.records)
+
+
+def do_nothing(root: str) -> None:
+    """Make calls that fail by themselves or have nothing to do, beside a few others."""
+    os.chdir(root)
+    for name in ("file", "other", "full/file"):
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT))
+    vain: list[Callable[[], object]] = [
+        lambda: os.unlink("missing"),
+        lambda: os.unlink("full"),
+        lambda: os.rmdir("full"),
+        lambda: os.rmdir("file"),
+        lambda: os.mkdir("full"),
+        lambda: os.mkdir("missing/directory"),
+        lambda: os.rename("missing", "new"),
+        lambda: os.rename("file", "missing/file"),
+        lambda: os.link("missing", "new"),
+        lambda: os.link("file", "other"),
+        lambda: os.symlink("file", "other"),
+        lambda: os.mknod("other"),
+        lambda: os.open("missing/file", os.O_WRONLY | os.O_CREAT),
+        lambda: os.open("file", os.O_WRONLY | os.O_TRUNC | os.O_CREAT | os.O_EXCL),
+        lambda: os.truncate("missing", 1),
+    ]
+    for call in vain:
+        with pytest.raises(OSError, match=r"\[Errno"):
+            call()
+    os.open("file", os.O_WRONLY | os.O_TRUNC)
+    os.truncate("file", 0)
+    os.unlink("other")
+
+
+def do_something(root: str) -> None:
+    """Make the same calls where they have something to do."""
+    os.chdir(root)
+    os.mkdir("directory/")
+    os.mknod("file")
+    os.truncate("file", 1)
+    os.open("file", os.O_WRONLY | os.O_TRUNC)
+    os.link("file", "link")
+    os.rename("link", "new")
+    os.symlink("directory", "symlink")
+    os.unlink("symlink")
+    os.rmdir("directory")
+
+
+def sync_some(root: str) -> None:
+    """Sync files and directories, with and without something to write."""
+    directory = os.open(root, os.O_RDONLY)
+    file = os.open("log", os.O_RDWR | os.O_CREAT, dir_fd=directory)
+    for step in (directory, directory, file, file):
+        os.fsync(step)
+    os.write(file, b"x")
+    reading = os.open("log", os.O_RDONLY, dir_fd=directory)
+    for step in (directory, reading, file):
+        os.fsync(step)
+    os.pwritev(file, [b"x"], 0, os.RWF_DSYNC)
+    os.fsync(file)
+    os.mkdir("below", dir_fd=directory)
+    os.fsync(file)
+    os.fsync(directory)
+
+
+def met(root: Path, function: Callable[[str], None], failure: Failure) -> list[tuple[str, bytes]]:
+    """Return the calls of a function that a failure could meet."""
+
+    def run() -> Run:
+        launch = Call(partial(function, str(root)))
+        return Supervisor().run(launch, str(root), None, 30.0, FailureOrder(failure, 0))
+
+    done = alone(run)
+    assert (done.exit_status, done.differences) == (0, []), done.stderr
+    return done.met
+
+
+def test_calls_that_do_nothing_are_not_met(root: Path) -> None:
+    made = [("open", b"file"), ("open", b"other"), ("mkdir", b"full"), ("open", b"full/file")]
+    assert met(root, do_nothing, "write-eio") == [*made, ("unlink", b"other")]
+
+
+def test_calls_that_do_something_are_met(root: Path) -> None:
+    calls = [call for call, _ in met(root, do_something, "write-eio")]
+    assert calls == [
+        "mkdir", "mknod", "truncate", "open", "link", "rename", "symlink", "unlink", "unlink"
+    ]  # fmt: skip
+
+
+def test_syncs_that_have_nothing_to_write_are_not_met(root: Path) -> None:
+    names, log = ("fsync", b""), ("fsync", b"log")
+    assert met(root, sync_some, "sync-eio-kept") == [names, log, log, names]
 
 
 def test_no_call_is_behind_the_last(root: Path) -> None:
