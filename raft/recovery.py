@@ -177,8 +177,9 @@ def _recover_log(
         reason = f"its term is {metadata.current_term}, and the log ends in term {last.term}"
         raise CorruptionError(filesystem.path(METADATA_NAME), 40, None, reason)
 
-    # A kill may have come before the sync of a rename: what segments go for must not go itself.
-    filesystem.sync()
+    if covered or len(good) < len(kept):
+        # A kill may have come before the sync of a rename: what they go for must not go itself.
+        filesystem.sync()
     if damage:
         metadata = _give_up(filesystem, metadata, snapshot)
     for first in firsts[:covered]:
