@@ -41,7 +41,7 @@ class _File:
 
     `blocks` has each page that may have a block, `units` the last operation on each unit; `growths`
     those since the last `Shrink` or `Shift`, the `barrier`. On disk it is at least `reached` bytes
-    long.
+    long. `unordered` is the data that nothing on its unit depends on.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class _File:
         self.units: dict[int, Operation] = {}
         self.growths: list[Grow] = []
         self.barrier: Operation | None = None
+        self.unordered: list[Data] = []
 
     def in_place(self, page: int) -> bool:
         """Tell whether a page certainly has a block, so that a write to it goes there."""
@@ -213,6 +214,8 @@ class FileChanges:
             if self._model.units_in_order:
                 need(operation, before)
             view.units[unit] = operation
+        if not self._model.units_in_order:
+            view.unordered.append(operation)
 
     def _grow(
         self, file: int, path: bytes, size: int, wrote: list[Operation], *, at_once: bool
@@ -321,6 +324,8 @@ class FileChanges:
         # What is moved is written first: man 2 fallocate, and in each of the three file systems.
         first = record.offset // self._model.unit_bytes
         shift.needs += [made for unit, made in view.units.items() if unit >= first]
+        shift.needs += [data for data in view.unordered if data.end > record.offset]
+        view.unordered = [data for data in view.unordered if data.end <= record.offset]
         # Only to the end: a size comes with the last page, whether or not those before are there.
         shift.needs += [growth for growth in view.growths if growth.size == view.size]
         view.size += length
