@@ -132,6 +132,20 @@ def test_mutants_that_survive_are_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert document["reasons"] == ["50.0 % of the mechanical mutants were noticed"]
 
 
+def test_mutants_on_a_machine_where_everything_fails_are_not_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str) -> Target:
+        raise OSError(f"no directory for {name}")
+
+    monkeypatch.setattr("fuzz.mutants.trial.load", fails)
+    monkeypatch.setattr("fuzz.cli.SUBJECTS", {"raft.peer": ("peer",)})
+    status, document, _ = invoke(tmp_path, "mutants", "--kind", "mechanical")
+    assert (status, document["mechanical"]["killed"]) == (3, 0)
+    assert document["mechanical"]["unfinished"]
+    assert all("as it is, unchanged" in why for why in document["mechanical"]["unfinished"])
+
+
 def test_an_empty_run_is_inconclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_runs(monkeypatch, executions=0)
     status, document, _ = invoke(tmp_path, "run", "peer", "--runs", "20")
