@@ -5,6 +5,7 @@ itself. The rule:
 
 - **refused** (recovery fails, or the node stays out of elections), or **intact** (nothing that was
   acknowledged is missing): as it should be;
+- what a recovery breaks by itself, such as a log with a hole behind it, no damage excuses;
 - shown as good is what was never written, or in a wrong order: `damage-served`;
 - acknowledged items are missing, nothing was said, and the files prove the loss: `damage-hidden`.
   For the built-in node the second reader of its format says what they prove;
@@ -13,7 +14,8 @@ itself. The rule:
   middle of its last batch is what a power cut leaves, too.
 
 Of another program's files nothing is known. Rot that makes it pass over more than its last item is
-`damage-hidden`; what a lying drive lost counts as lost.
+`damage-hidden`; what a lying drive lost counts as lost. Where its own audit raises and items are
+missing, too, nobody can tell whether it is about more than these: that is **untold**.
 """
 
 import os
@@ -41,13 +43,17 @@ from durability.disk.scope import DiskScope
 from durability.targets.contract import Target
 from durability.trace.trace import Trace
 
-End = Literal["refused", "intact", "lost", "wrong"]
+End = Literal["refused", "intact", "lost", "wrong", "untold"]
 """How damage was met; `wrong` is where a guarantee was broken."""
 
-_DIED: Final = frozenset({"recovery-hung", "recovery-signalled"})
 _SERVED: Final = frozenset({"invented", "duplicated", "order"})
+_REFUSED: Final = frozenset({"recovery-failed"})
 _STAYS_OUT: Final = frozenset({"not-elected", "not-accepting"})
 """Both: who leads again, but in a term that was there before, has forgotten and not refused."""
+_MISSING: Final = frozenset({"lost", "not-a-member", "term-regressed", "vote-changed"})
+"""What was promised, and what is missing on the disk may break."""
+_FORGETS: Final = _MISSING | {"not-elected"}
+_UNTOLD: Final = "its own audit does not tell what is missing from what is wrong"
 _BATCH: Final = 32
 
 
@@ -140,7 +146,8 @@ class _Judging:
         acknowledged = self._promises(state.end).ledger.acknowledged
         last = acknowledged[-1] if acknowledged else None
         end, violations = ended(judgement, before, last, is_rot=self._run.is_rot)
-        return _Met(state.how, end, judgement.acknowledged, violations, judgement.faults)
+        faults = [*judgement.faults, *([_UNTOLD] if end == "untold" else [])]
+        return _Met(state.how, end, judgement.acknowledged, violations, faults)
 
     def _audit(self, content: Content) -> DirectoryAudit | None:
         files = {os.fsdecode(path): data for path, data in content.files.items()}
@@ -158,15 +165,19 @@ def ended(
     at_rest = {(v.kind, v.message) for v in before.violations} if before is not None else set()
     met = [v for v in judgement.violations if (v.kind, v.message) not in at_rest]
     kinds = {violation.kind for violation in met}
-    if kinds & _DIED or "report-disagrees" in kinds:
+    if kinds - _SERVED - _REFUSED - _STAYS_OUT - _MISSING - {"audit"}:
         return "wrong", met
     if kinds & _SERVED:
         served = "; ".join(v.message for v in met if v.kind in _SERVED)
         return "wrong", [breach("damage-served", served)]
-    if "recovery-failed" in kinds or kinds >= _STAYS_OUT:
+    if "audit" in kinds:
+        return ("untold", []) if judgement.lost else ("wrong", met)
+    if kinds & _REFUSED or kinds >= _STAYS_OUT:
         return "refused", []
     if not kinds:
         return "intact", []
+    if kinds - _FORGETS:
+        return "wrong", met
     if _is_proven(judgement, before, last, is_rot=is_rot):
         return "wrong", [breach("damage-hidden", "; ".join(v.message for v in met))]
     return "lost", []

@@ -8,7 +8,7 @@ import pytest
 from durability.disk.faults import FAULTS
 from durability.recovery.failing import IN_MEMORY
 from durability.replay import replay
-from tests.durability.commands import durability, program
+from tests.durability.commands import ROOT, durability, program
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 
@@ -133,6 +133,7 @@ def test_the_list(tmp_path: Path) -> None:
         ("reference", "--fault", "no-such"),
         ("reference", "--at", "3"),
         ("reference", "--at", "3", "--fault", "write-eio,write-enospc"),
+        (f"{ROOT}/tests/stores/log_store.py:good:recover", "--fault", "flipped"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
