@@ -4,9 +4,11 @@ import dataclasses
 import os
 import secrets
 import time
+from functools import partial
 from typing import Any, Final, get_args
 
 import click
+from rich.console import Console
 
 from durability.campaign.cycle import Plan
 from durability.campaign.places import ram_disk
@@ -16,6 +18,7 @@ from durability.disk_faults import disk_faults
 from durability.errors import UsageError
 from durability.report.command import reporting
 from durability.report.finding import FINDINGS
+from durability.report.progress import CampaignProgress
 from durability.report.result import Result
 from durability.targets import catalogue
 
@@ -105,4 +108,9 @@ def disk_command(
         until=None if budget_s is None else time.monotonic() + budget_s,
         stream_bytes=stream_bytes,
     )
-    return disk_faults(found, plan, scope, mechanism)
+    with CampaignProgress("faults", None, Console(stderr=True)) as progress:
+        return disk_faults(found, plan, scope, mechanism, partial(_advance, progress))
+
+
+def _advance(progress: CampaignProgress, landed: bool, broke: bool) -> None:
+    progress(1, landed=landed, violating=broke)

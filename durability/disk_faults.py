@@ -16,12 +16,13 @@ from typing import TypeVar, get_args
 import msgspec
 
 from durability.campaign.cycle import Measured, Plan
+from durability.campaign.workers import WorkerError
 from durability.disk import drive
 from durability.disk.calls import failing_calls
-from durability.disk.damage import Damaged, TracedRun, meet_damage
+from durability.disk.damaged import Damaged, TracedRun, meet_damage
 from durability.disk.faults import FAULTS, Mechanism
 from durability.disk.in_memory import failures_in_memory
-from durability.disk.outcome import Outcome
+from durability.disk.outcome import Outcome, Progress
 from durability.disk.rot import AtRest
 from durability.disk.scope import DiskScope
 from durability.errors import UsageError
@@ -35,7 +36,9 @@ from durability.trace.volatile import Volatile
 Place = TypeVar("Place")
 
 
-def disk_faults(target: Target, plan: Plan, scope: DiskScope, mechanism: Mechanism) -> Result:
+def disk_faults(
+    target: Target, plan: Plan, scope: DiskScope, mechanism: Mechanism, progress: Progress
+) -> Result:
     """Let the disk of a target fail in each of the ways asked for.
 
     Raises UsageError where a fault cannot be had by the mechanism, MechanismError where the target
@@ -44,25 +47,32 @@ def disk_faults(target: Target, plan: Plan, scope: DiskScope, mechanism: Mechani
     began = time.monotonic()
     in_memory = _in_memory(target, scope, mechanism)
     result = Result("disk", seed=plan.seed)
-    outcomes: dict[str, Outcome] = failures_in_memory(target, in_memory)
+    outcomes = failures_in_memory(target, in_memory)
     others = [name for name in scope.faults if name not in outcomes]
     operations = None
     if others:
         with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
             plan = msgspec.structs.replace(plan, directory=base)
             trace, measured = traced(target, plan)
-            faults = _Faults(target, plan, scope, trace, measured)
-            for number, name in enumerate(others, start=1):
-                outcomes[name] = faults.meet(name, scope.share(number, len(others)))
+            faults = _Faults(target, plan, scope, trace, measured, progress)
+            try:
+                for number, name in enumerate(others, start=1):
+                    outcomes[name] = Outcome()
+                    faults.meet(name, scope.share(number, len(others)), outcomes[name])
+            except KeyboardInterrupt:
+                result.reasons.append(f"interrupted while the fault was {name}")
+            except WorkerError as error:
+                result.reasons.append(str(error))
         operations = len(trace.records)
         result.reasons += measured.faults
         result.notes += measured.notes
-    for name in scope.faults:
+    begun = [name for name in scope.faults if name in outcomes]
+    for name in begun:
         _add(result, target, plan, scope, name, outcomes[name])
     result.figures = {
         "target": target.name,
         **({} if operations is None else {"operations": operations}),
-        "faults": {name: outcomes[name].figures() for name in scope.faults},
+        "faults": {name: outcomes[name].figures() for name in begun},
     }
     result.elapsed_s = time.monotonic() - began
     return result
@@ -88,27 +98,38 @@ class _Faults:
     """The faults that one traced run is put through."""
 
     def __init__(
-        self, target: Target, plan: Plan, scope: DiskScope, trace: Trace, measured: Measured
+        self,
+        target: Target,
+        plan: Plan,
+        scope: DiskScope,
+        trace: Trace,
+        measured: Measured,
+        progress: Progress,
     ) -> None:
         self._target = target
         self._plan = plan
         self._scope = scope
         self._trace = trace
         self._later = measured.announced
+        self._progress = progress
 
-    def meet(self, name: str, until: float | None) -> Outcome:
-        """Return what a fault comes to where nothing is begun after `until`."""
+    def meet(self, name: str, until: float | None, outcome: Outcome) -> None:
+        """Add what a fault comes to, to an outcome; nothing is begun after `until`."""
         scope = msgspec.structs.replace(self._scope, until=until)
         for failure in get_args(Failure):
             if failure == name:
-                return failing_calls(self._target, self._plan, scope, failure, self._later)
-        trace, states, possible = self._damaged(name)
-        is_rot = FAULTS[name].family == "rot"
+                failing_calls(
+                    self._target, self._plan, scope, failure, self._later, outcome, self._progress
+                )
+                return
+        trace, states, outcome.possible = self._damaged(name)
         # What is at rest is what a whole run left: nothing of it was to be announced later.
-        run = TracedRun(trace, frozenset() if is_rot else self._later, is_rot=is_rot)
-        outcome = meet_damage(self._target, self._plan, scope, name, run, states)
-        outcome.possible = possible
-        return outcome
+        run = (
+            TracedRun(trace, frozenset(), name, "rot")
+            if FAULTS[name].family == "rot"
+            else TracedRun(trace, self._later, name, "lying")
+        )
+        meet_damage(self._target, self._plan, scope, run, states, outcome, self._progress)
 
     def _damaged(self, name: str) -> tuple[Trace, Iterator[Damaged], int]:
         """Return the run, the states that a fault makes of what it left, and how many there are."""

@@ -16,6 +16,7 @@ from durability.audit.promises import Promises
 from durability.campaign.bench import Bench
 from durability.campaign.crash_cycle import recover_and_judge
 from durability.campaign.workers import run_alone
+from durability.disk.damage import judge_damage
 from durability.errors import DurabilityError, ExitStatus, UnreadableError
 from durability.report import crash_state
 from durability.report import finding as findings
@@ -92,6 +93,8 @@ def _replay_state(path: str) -> Judgement:
         del control
         with TemporaryDirectory(prefix="durability-") as base, Bench(target, base) as bench:
             (judgement,) = bench.judge(case.content, [promises])
+        if case.damage:
+            _, judgement = judge_damage(target, case.content, promises, judgement, case.damage)
         return msgspec.msgpack.encode(judgement)
 
     return msgspec.msgpack.decode(run_alone(work), type=Judgement)

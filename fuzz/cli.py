@@ -327,7 +327,7 @@ def _survey(corpus: Corpus, given: _Common, result: Result) -> dict[str, Any]:
         result.reasons.append(
             f"{figures['killed_percent']} % of the mechanical mutants were noticed"
         )
-    result.reasons += [f"{name}: {why}" for name, why in figures["unfinished"].items()]
+    result.reasons += figures["unfinished"]
     result.reasons += [f"not equivalent: {name}" for name in survival.wrongly_excused(fates)]
     return figures
 

@@ -1,8 +1,15 @@
-"""What all tests share: in CI nothing of ours may be skipped without having been expected."""
+"""What all tests share: in CI nothing of ours may be skipped without having been expected.
+
+And none is judged by how long it takes: the machine may be busy with others.
+"""
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 EXPECTED_SKIPS = frozenset(
     {

@@ -22,6 +22,7 @@ _PUNCH_HOLE: Final = 0x02
 _COLLAPSE_RANGE: Final = 0x08
 _ZERO_RANGE: Final = 0x10
 _INSERT_RANGE: Final = 0x20
+_BEFORE_DATA: Final = (Growth.AFTER_BLOCK, Growth.AFTER_ALLOCATION, Growth.FREE)
 
 
 class _Block(NamedTuple):
@@ -66,12 +67,16 @@ class _File:
 
         Writing any page to disk makes the file there reach to the end of that page.
         """
+        expected = {growth.size for growth in self.growths}
+        return self.may_be_shorter_than(size) and size not in expected
+
+    def may_be_shorter_than(self, size: int) -> bool:
+        """Tell whether the file on disk may end before a size, though it is longer."""
         for growth in self.growths:
             if growth.durable:
                 self.reached = max(self.reached, growth.size)
         self.growths = [growth for growth in self.growths if not growth.durable]
-        expected = {growth.size for growth in self.growths}
-        return bool(expected) and size > self.reached and size not in expected
+        return bool(self.growths) and size > self.reached
 
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
@@ -269,7 +274,9 @@ class FileChanges:
             yield self._shift(record, view)
             return
         zeroed_end = min(end, view.size)
-        if not record.mode & _KEEP_SIZE and end > view.size:
+        # ext4 makes the file reach there on disk, though its size is on its way: ext4_fallocate.
+        reaches = self._model.growth in _BEFORE_DATA and view.may_be_shorter_than(end)
+        if not record.mode & _KEEP_SIZE and (end > view.size or reaches):
             yield self._grow(record.file, record.path, end, [], at_once=True)
         if record.mode & (_PUNCH_HOLE | _ZERO_RANGE):
             yield from self._zero(record, zeroed_end)

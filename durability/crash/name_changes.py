@@ -22,6 +22,9 @@ from durability.trace.records import (
 
 _CREATION: Final = "creation of"
 
+_Change = tuple[Slot, int | None]
+"""A name, and what it is to stand for."""
+
 
 class NameChanges:
     """The directories of one run, whose changes it turns into micro-operations under a model.
@@ -114,7 +117,10 @@ class NameChanges:
         source, destination = self.locate(record.source), self.locate(record.destination)
         moved, replaced = self.names.get(source), self.names.get(destination)
         what = f"renaming of {shown(record.source)} to"
-        changes = [(source, replaced if record.exchange else None), (destination, moved)]
+        changes: list[_Change] = [
+            (source, replaced if record.exchange else None),
+            (destination, moved),
+        ]
         if replaced is not None and not record.exchange and self._links[replaced] == {destination}:
             self._replaced.add(replaced)
         if self._leaves_log_tree(destination, moved, replaced) and not record.exchange:
@@ -126,16 +132,52 @@ class NameChanges:
             for change in (*cleared, (source, None), (destination, moved), *returned):
                 yield self._change(record.destination, what, change)
             return
+        if record.exchange:
+            yield from self._exchange(record.destination, what, changes)
+            return
         operation = self._change(record.destination, what, *changes)
-        if record.exchange and not self._model.exchange_is_change:
-            operation.nodes = frozenset()
-        if self._model.rename_allocates and replaced is not None and not record.exchange:
+        if self._model.rename_allocates and replaced is not None:
             operation.needs += self._files.allocation(moved)
-        free = self._model.names is NameOrder.FREE and not record.exchange
+        free = self._model.names is NameOrder.FREE
         leaving = operation.leaving(destination[0]) if free else None
         yield operation
         if leaving is not None:
             yield leaving
+
+    def _exchange(self, path: bytes, what: str, changes: list[_Change]) -> Iterator[Operation]:
+        """Yield what lets two names change places, in one step unless there may be a half of it."""
+        if self._model.names is NameOrder.FREE:
+            for change in changes:
+                yield self._change(path, what, change)
+            return
+        for other, logged in (changes, changes[::-1]):
+            if self._is_alone_in_log_tree(logged[1], other[1]):
+                first = self._change(path, what, (other[0], None), logged)
+                yield first
+                second = self._change(path, what, other)
+                second.needs.append(first)
+                yield second
+                return
+        operation = self._change(path, what, *changes)
+        if not self._model.exchange_is_change:
+            operation.nodes = frozenset()
+        yield operation
+
+    def _is_alone_in_log_tree(self, node: int | None, other: int | None) -> bool:
+        """Tell whether a log tree has one of two new files and not the other.
+
+        Observed on Linux 6.18: where they exchange their names, it takes the new one of that file,
+        and the next sync of anything keeps it; of the other there is nothing.
+        """
+        assert node is not None
+        assert other is not None
+        creation = self._new.get(other)
+        return (
+            node in self._log_tree & self._new.keys()
+            and other not in self._log_tree
+            and creation is not None
+            and not creation.durable
+        )
 
     def _leaves_log_tree(self, slot: Slot, moved: int | None, replaced: int | None) -> bool:
         """Tell whether a log tree may take a name from one file without giving it to another.
@@ -150,7 +192,7 @@ class NameChanges:
         in_log_only = named is not None and (named.durable or (slot, replaced) not in named.given)
         return len(self._links[replaced]) > 1 or (in_log_only and moved not in self._log_tree)
 
-    def _change(self, path: bytes, what: str, *changes: tuple[Slot, int | None]) -> Names:
+    def _change(self, path: bytes, what: str, *changes: _Change) -> Names:
         before = [(slot, node) for slot, _ in changes if (node := self.names.get(slot)) is not None]
         after = [(slot, node) for slot, node in changes if node is not None]
         operation = Names(

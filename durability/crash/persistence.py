@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from durability.crash.log_tree import LoggedNames
 from durability.crash.models import Model, NameOrder
-from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shrink
+from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shift, Shrink
 from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
 from durability.crash.syncing import synced, synced_node
@@ -117,22 +117,24 @@ class Persistence:
                 continue
             assert isinstance(operation, FileOperation)
             self.images.setdefault(operation.file, Image()).apply(operation)
-            if isinstance(operation, Shrink):
+            if isinstance(operation, Shrink | Shift):
                 self._supersede(operation)
         self.pending = [operation for operation in self.pending if not operation.durable]
         self.version += 1
 
-    def _supersede(self, shrink: Shrink) -> None:
-        """Take back what was issued before a truncation that is durable now, where it was cut.
+    def _supersede(self, change: Shrink | Shift) -> None:
+        """Take back what was issued before a truncation or shift that is durable now.
 
-        It is applied after it from now on.
+        It would be applied after that from now on. Data in front of where the file was changed is
+        not touched by it.
         """
+        start = change.end if isinstance(change, Shrink) else change.offset
         for operation in self.pending:
-            if operation is shrink:
+            if operation is change:
                 return
-            if not isinstance(operation, FileOperation) or operation.file != shrink.file:
+            if not isinstance(operation, FileOperation) or operation.file != change.file:
                 continue
-            if not isinstance(operation, Data) or operation.offset >= shrink.end:
+            if not isinstance(operation, Data) or operation.offset >= start:
                 operation.settle()
 
     def _supersede_names(self, names: Names) -> None:

@@ -6,7 +6,6 @@ Judged is what the program had acknowledged by the end, whatever it made of the 
 stop, or go on.
 """
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -22,10 +21,11 @@ from durability.campaign.cycle import Plan
 from durability.campaign.workers import Work, Workers, run_alone
 from durability.crash.content import Content
 from durability.crash.lost_sync import states_without_sync
-from durability.disk.outcome import Outcome
+from durability.disk.keeping import case_of, kept
+from durability.disk.outcome import Outcome, Progress
 from durability.disk.scope import DiskScope, likely_first
-from durability.errors import CannotKeepError, DurabilityError
-from durability.report.crash_state import CrashStateCase, LossViolation, keep
+from durability.errors import DurabilityError
+from durability.report.crash_state import CrashStateCase, LossViolation
 from durability.targets.contract import Target
 from durability.trace.failure import Failure, FailureOrder
 from durability.trace.records import Failed
@@ -57,11 +57,18 @@ class _State(msgspec.Struct, frozen=True):
 
 
 def failing_calls(
-    target: Target, plan: Plan, scope: DiskScope, failure: Failure, later: frozenset[str]
-) -> Outcome:
+    target: Target,
+    plan: Plan,
+    scope: DiskScope,
+    failure: Failure,
+    later: frozenset[str],
+    outcome: Outcome,
+    progress: Progress,
+) -> None:
     """Run a target once for each call that may fail in this way; `later` as for `Ledger`.
 
-    Raises MechanismError where it cannot be traced.
+    What comes of it is added to `outcome` as it comes. Raises MechanismError where the target
+    cannot be traced.
     """
 
     @contextmanager
@@ -75,11 +82,12 @@ def failing_calls(
                 run.meet(msgspec.msgpack.decode(item, type=FailureOrder))
             )
 
-    rounds = _Rounds(target, plan, scope, failure)
+    rounds = _Rounds(target, plan, scope, failure, outcome)
     with Workers(scope.jobs, meeting) as workers:
         for result in workers.map(rounds, scope.until):
-            rounds.take(msgspec.msgpack.decode(result, type=_Met))
-    return rounds.outcome
+            met = msgspec.msgpack.decode(result, type=_Met)
+            rounds.take(met)
+            progress(met.fired, bool(met.violations))
 
 
 class _Rounds:
@@ -89,14 +97,17 @@ class _Rounds:
     it goes on behind the last of them until a run meets no failure.
     """
 
-    def __init__(self, target: Target, plan: Plan, scope: DiskScope, failure: Failure) -> None:
+    def __init__(
+        self, target: Target, plan: Plan, scope: DiskScope, failure: Failure, outcome: Outcome
+    ) -> None:
         self._target = target
         self._plan = plan
         self._scope = scope
         self._failure = failure
         self._met = _calls(target, plan, failure)
         self._over = False
-        self.outcome = Outcome(possible=len(self._met))
+        self._outcome = outcome
+        outcome.possible = len(self._met)
 
     def __iter__(self) -> Iterator[bytes]:
         for at in self._places():
@@ -115,27 +126,13 @@ class _Rounds:
 
     def take(self, met: _Met) -> None:
         """Count what one run came to, and keep what it shows of a kind for the first time."""
-        news = [
-            self._kept(violation, met) if violation.kind not in self.outcome.found else violation
-            for violation in met.violations
-        ]
-        self.outcome.add(news, met.acknowledged, met.faults)
-        self.outcome.fired += met.fired
+        again = self._scope.command(self._plan.target_name, self._failure, "--at", str(met.at))
+        told = [msgspec.structs.replace(found, reproduce=again) for found in met.violations]
+        first = {kind: case for kind, case in met.cases.items() if kind not in self._outcome.found}
+        told = kept(told, first, self._target.name, self._plan)
+        self._outcome.add(told, met.acknowledged, met.faults)
+        self._outcome.fired += met.fired
         self._over |= not met.fired and met.at > len(self._met)
-
-    def _kept(self, violation: LossViolation, met: _Met) -> LossViolation:
-        name = self._plan.target_name
-        reproduce = self._scope.command(name, self._failure, "--at", str(met.at))
-        case = met.cases.get(violation.kind)
-        message = violation.message
-        if case is not None:
-            try:
-                path = keep(case, self._target.name, self._plan.findings)
-            except CannotKeepError as error:
-                message += f"; {error}"
-            else:
-                reproduce = f"durability replay {shlex.quote(path)}"
-        return msgspec.structs.replace(violation, message=message, reproduce=reproduce)
 
 
 def _calls(target: Target, plan: Plan, failure: Failure) -> list[tuple[str, bytes]]:
@@ -191,7 +188,9 @@ class _FailingRun:
                 met.violations.append(told)
                 if violation.kind not in self._shown:
                     self._shown.add(violation.kind)
-                    met.cases[violation.kind] = self._case(told, state)
+                    met.cases[violation.kind] = case_of(
+                        self._plan, told, state.content, state.lines, self._later
+                    )
         return met
 
     def _promises(self, state: _State) -> Promises:
@@ -215,17 +214,6 @@ class _FailingRun:
             message=f"{violation.message} ({failed}, call {order.at}; then {state.how})",
             subject=f"{self._target.name}: {order.failure}",
             model=order.failure,
-        )
-
-    def _case(self, violation: LossViolation, state: _State) -> CrashStateCase:
-        return CrashStateCase(
-            target=self._plan.target_name,
-            heard=state.lines,
-            later=sorted(self._later),
-            violations=[violation],
-            files=dict(state.content.files),
-            links=dict(state.content.links),
-            directories=sorted(state.content.directories),
         )
 
 

@@ -1,12 +1,15 @@
 """What one fault has come to, over all the runs and states that met it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from durability.audit.judgement import Judgement
 from durability.audit.violation import Violation
+
+Progress = Callable[[bool, bool], None]
+"""Told of each run, or state: whether a fault landed, and whether that broke something."""
 
 
 class Outcome(msgspec.Struct):

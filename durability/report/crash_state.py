@@ -25,6 +25,9 @@ VERSION: Final = 1
 _BYTES_MAX: Final = 1 << 30
 
 
+Damage = Literal["", "lying", "rot"]
+
+
 class LostOperation(msgspec.Struct, frozen=True):
     """A part of a call that was on disk, or was not: `call` is its record, `operation` the part.
 
@@ -58,6 +61,7 @@ class CrashStateCase(msgspec.Struct, kw_only=True):
 
     `later` are the items that a whole run announces, as `Ledger` takes them. The lines are those
     `of` a run, or of a recovery that was cut off; `earlier` is what had been heard before it.
+    `damage` says what a disk has done of itself, if anything: the rule of `disk.damage` holds then.
     """
 
     target: str
@@ -69,6 +73,7 @@ class CrashStateCase(msgspec.Struct, kw_only=True):
     files: dict[bytes, bytes]
     links: dict[bytes, bytes]
     directories: list[bytes]
+    damage: Damage = ""
 
     @property
     def content(self) -> Content:

@@ -67,8 +67,10 @@ def _every_kill_held(figures: Mapping[str, Any]) -> str:
 def _every_cut_held(figures: Mapping[str, Any]) -> str:
     explored = counted(figures["explored"], "state")
     names = ", ".join(figures["models"])
+    first = figures.get("first_crash")
+    of = "one run" if first is None else f"recoveries of what a {first} had left"
     return (
-        f"{explored} that a power cut may leave of one run ({names}) were recovered, every"
+        f"{explored} that a power cut may leave of {of} ({names}) were recovered, every"
         " acknowledged item was there in each"
     )
 

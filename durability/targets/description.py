@@ -18,6 +18,11 @@ from durability.targets.contract import Order
 Text = Annotated[str, Meta(pattern=r"^[^\0]*$")]
 """A NUL ends a string for the kernel: in an argument or a path it could only mislead."""
 
+Pattern = Annotated[str, Meta(max_length=300)]
+"""A regular expression. `re` needs two calls within each other for each group that is opened: how
+deep they may be must not depend on who compiles it.
+"""
+
 
 class Process(Struct, frozen=True, forbid_unknown_fields=True):
     """What is common to all that is executed."""
@@ -30,22 +35,22 @@ class Process(Struct, frozen=True, forbid_unknown_fields=True):
 class Run(Process, frozen=True, kw_only=True):
     """The program that writes; where there is a client, a server that only serves."""
 
-    ack: str | None = None
-    item: str | None = None
-    ready: Annotated[int, Meta(ge=1, le=65535)] | str | None = None
+    ack: Pattern | None = None
+    item: Pattern | None = None
+    ready: Annotated[int, Meta(ge=1, le=65535)] | Pattern | None = None
 
 
 class Client(Process, frozen=True, kw_only=True):
     """The program that drives a server, and speaks for it."""
 
-    ack: str
-    item: str | None = None
+    ack: Pattern
+    item: Pattern | None = None
 
 
 class Recover(Process, frozen=True, kw_only=True):
     """The program that says what a crash has left; with `serve` it asks the server again."""
 
-    item: str
+    item: Pattern
     order: Order = "exact"
     timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 10.0
     serve: bool = False
@@ -93,6 +98,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "trace": "a table",
     "audit": "a table",
     "command": "a list of strings, the program first",
+    "ack": "a regular expression of at most 300 characters",
+    "item": "a regular expression of at most 300 characters",
     "env": "a table of strings, no name with a = in it",
     "ready": 'a regular expression for a line of stdout, a port from 1 to 65535, or "{port}"',
     "order": '"exact" or "set"',

@@ -138,9 +138,8 @@ def _filled_pattern(text: str, values: Mapping[str, str]) -> str:
 def _compiled(path: str, key: str, text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except (re.error, ValueError, OverflowError, RecursionError) as error:
-        # The last three are for flags that exclude each other, a number of repetitions that is too
-        # large, and groups within groups.
+    except (re.error, ValueError, OverflowError) as error:
+        # The last two are for flags that exclude each other, and for too many repetitions.
         raise TargetError(f"{path}: {key}: not a regular expression: {error}") from error
 
 

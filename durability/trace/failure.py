@@ -12,7 +12,8 @@
 
 A sync that fails is reported once. What it was to write counts as clean from then on, so a further
 sync succeeds without having written it: ext4 and XFS keep it in the cache, btrfs shows the old
-content (Rebello et al., USENIX ATC 2020).
+content (Rebello et al., USENIX ATC 2020). Names count as clean only once they are logged, so the
+next sync of anything writes those of a directory whose sync failed.
 """
 
 import errno

@@ -67,7 +67,7 @@ def figures(fates: Iterable[Fate]) -> dict[str, Any]:
         "killed_percent": round(100 * killed / len(counted), 1) if counted else 0.0,
         "equivalent": len(EQUIVALENT),
         "survived": survived,
-        "unfinished": {fate.name: fate.unfinished for fate in fates if fate.unfinished},
+        "unfinished": [f"{fate.name}: {fate.unfinished}" for fate in fates if fate.unfinished],
     }
 
 

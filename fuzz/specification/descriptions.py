@@ -16,6 +16,7 @@ _SECTIONS: Final[Mapping[str, set[str]]] = {
     "trace": {"volatile"},
     "audit": {"python"},
 }
+_PATTERN_CHARACTERS_MAX: Final = 300
 _PROCESSES: Final = ("run", "client", "recover", "setup")
 _PLACEHOLDER: Final = re.compile(r"\{(?:data|port)\}")
 
@@ -100,6 +101,8 @@ def _is_ready(table: Table) -> bool:
     if "client" not in table and table["recover"].get("serve") is not True:
         return False
     if isinstance(ready, str):
+        if len(ready) > _PATTERN_CHARACTERS_MAX:
+            return False
         return ready == "{port}" or _groups(_PLACEHOLDER.sub("(?:1)", ready)) is not None
     return type(ready) is int and 1 <= ready <= 65535
 
@@ -116,12 +119,16 @@ def _is_recover(section: Table) -> bool:
 
 
 def _names_items(pattern: Any) -> bool:
-    return isinstance(pattern, str) and "id" in (_groups(pattern) or ())
+    return (
+        isinstance(pattern, str)
+        and len(pattern) <= _PATTERN_CHARACTERS_MAX
+        and "id" in (_groups(pattern) or ())
+    )
 
 
 def _groups(pattern: str) -> Mapping[str, int] | None:
     """Return the named groups of a regular expression; None where it is none."""
     try:
         return re.compile(pattern).groupindex
-    except (re.error, ValueError, OverflowError, RecursionError):
+    except (re.error, ValueError, OverflowError):
         return None

@@ -23,6 +23,7 @@ from fuzz.target import Target
 TRACE_FILE: Final = Layout((), record=Layout((1,)))
 
 _DIRECTORY: Final = tempfile.TemporaryDirectory(prefix="raft-fuzz-")
+_FORMAT: Final = "a 'durability trace' of version 1"
 _SMALL_BYTES: Final = 2**16
 
 
@@ -41,6 +42,8 @@ def _check(content: bytes) -> None:
     except UnreadableError as error:
         if not str(error).startswith(path):
             raise BrokenLawError(f"the error does not name the file: {error}") from error
+        if str(error).startswith(f"{path}: {_FORMAT};"):
+            raise BrokenLawError(f"the format itself is refused: {error}") from error
         return
     finally:
         os.unlink(path)

@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
+from durability.campaign.cycle import Plan
 from durability.disk.faults import FAULTS
+from durability.disk.scope import DiskScope
+from durability.disk_faults import disk_faults
 from durability.recovery.failing import IN_MEMORY
 from durability.replay import replay
+from durability.report.crash_state import CrashStateCase, Damage, LossViolation, keep
+from durability.targets import catalogue
 from tests.durability.commands import ROOT, durability, program
+from tests.durability.trace.alone import alone
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 
@@ -97,6 +103,28 @@ def test_rot_is_refused_hidden_or_served(tmp_path: Path, name: str, kinds: set[s
     assert {found["kind"] for found in document["violations"]} == kinds
     if not kinds:
         assert all(of["refused"] == of["fired"] for of in faults.values())
+        return
+    cases = sorted(str(path) for path in (tmp_path / "findings").iterdir())
+    assert len(cases) == len(document["violations"])
+    assert replay(cases).figures["failed"] == cases
+
+
+@pytest.mark.parametrize(("damage", "failed"), [("rot", 0), ("lying", 0), ("", 1)])
+def test_a_kept_state_of_a_damaged_disk_may_be_refused(
+    tmp_path: Path, damage: Damage, failed: int
+) -> None:
+    case = CrashStateCase(
+        target=program("careful_log"),
+        heard=["item 1", "ack 1"],
+        later=[],
+        violations=[LossViolation(kind="damage-hidden", invariant="", message="", model="flipped")],
+        files={b"log": b"\1\0\0\0none1"},
+        links={},
+        directories=[],
+        damage=damage,
+    )
+    figures = replay([keep(case, "careful-log", str(tmp_path))]).figures
+    assert (figures["cases"], len(figures["failed"])) == (1, failed)
 
 
 def test_one_call_alone(tmp_path: Path) -> None:
@@ -117,6 +145,27 @@ def test_less_than_was_asked_for_is_inconclusive(tmp_path: Path) -> None:
     arguments = (program("careful_log"), "--fault", "write-eio", "--faults", "100")
     _, document = faults_of(tmp_path, *arguments, "--budget", "0.2", status=INCONCLUSIVE)
     assert any("time was up" in reason for reason in document["reasons"])
+
+
+def test_an_interruption_leaves_what_was_met(tmp_path: Path) -> None:
+    target = catalogue.find(program("full_is_success"))
+    plan = Plan(
+        target_name=program("full_is_success"), seed=1, mechanism="seccomp", tear="none",
+        directory=str(tmp_path), findings=str(tmp_path / "findings"),
+    )  # fmt: skip
+    scope = DiskScope(faults=("write-eio", "disk-full"))
+    advanced: list[bool] = []
+
+    def interrupt(_landed: bool, broke: bool) -> None:
+        advanced.append(broke)
+        if len(advanced) == 4:
+            raise KeyboardInterrupt
+
+    result = alone(lambda: disk_faults(target, plan, scope, "auto", interrupt))
+    assert result.reasons == ["interrupted while the fault was write-eio"]
+    assert set(result.figures["faults"]) == {"write-eio"}
+    assert result.figures["faults"]["write-eio"]["fired"] == 4
+    assert result.violations
 
 
 def test_the_list(tmp_path: Path) -> None:

@@ -109,6 +109,13 @@ def _replaced_and_synced() -> Script:
     return script.append(replaced, b"C" * 100).sync(replaced)
 
 
+def _exchanged() -> Script:
+    script = Script()
+    script.create(b"one", b"A" * 100)
+    file = script.create(b"other", b"B" * 100)
+    return script.sync(file).rename(b"one", b"other", exchange=True).sync_bystander()
+
+
 def _overwritten() -> Script:
     script = Script()
     file = script.create(b"data", b"A" * _PAGE)
@@ -238,6 +245,12 @@ AXIOMS: Final = (
         _BTRFS | _POSIX | {"lost-unsynced-names"},
         _replaced_and_synced,
         _shown(b"meta", b"A" * 100),
+    ),
+    Axiom(
+        "two new files, one of them synced, change places, then another file synced: one is gone",
+        _BTRFS | _POSIX,
+        _exchanged,
+        lambda found: found.files.get(b"one") == b"B" * 100 and b"other" not in found.files,
     ),
     Axiom(
         "two pages overwritten, unsynced: the second is new, the first is old",

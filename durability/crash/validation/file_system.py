@@ -84,7 +84,8 @@ class LoopFileSystem:
         where: TracebackType | None,
     ) -> None:
         _run("umount", self._mounted)
-        _run("umount", self._directory)
+        # The loop device may hold the image a little longer than the mount that it was made for.
+        _run("umount", "--lazy", self._directory)
 
     def cut_power(self) -> None:
         """Keep what is on the device, and no more; files may still be open."""

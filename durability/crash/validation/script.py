@@ -85,9 +85,9 @@ class Script:
         """Change a file's blocks by fallocate(2)."""
         return self.add(Allocate(_THREAD, file, self._paths[file], mode, offset, length))
 
-    def rename(self, source: bytes, destination: bytes) -> Self:
-        """Rename a file or directory."""
-        return self.add(Rename(_THREAD, source, destination))
+    def rename(self, source: bytes, destination: bytes, *, exchange: bool = False) -> Self:
+        """Rename a file or directory, or let two change places."""
+        return self.add(Rename(_THREAD, source, destination, exchange))
 
     def link(self, file: int, path: bytes) -> Self:
         """Give a file a further name."""

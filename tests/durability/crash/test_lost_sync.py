@@ -1,5 +1,6 @@
 """What a power cut leaves behind a sync that failed or never ended."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -73,6 +74,12 @@ def test_what_is_written_behind_a_lost_page_leaves_a_hole() -> None:
     script.append(file, b"c").sync(file)
     hole = b"one" + bytes(2 * PAGE_BYTES - 3)
     assert left(script) == [(0, {b"log": hole + b"c"})]
+
+
+def test_what_was_written_synchronously_is_there() -> None:
+    script, file = synced(b"one")
+    script.write(file, 3, b"two", os.RWF_DSYNC).append(file, b"three")
+    assert left(fail(script, file)) == [(0, {b"log": b"onetwo"})]
 
 
 @pytest.mark.parametrize("failure", ["sync-eio-kept", "sync-stalled"])

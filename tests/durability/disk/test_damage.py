@@ -87,6 +87,11 @@ def test_what_is_missing_without_a_word_is_a_violation_where_it_is_proven(
 
 
 def test_what_is_wrong_at_rest_already_is_the_damage_and_not_how_it_was_met() -> None:
-    of = judgement("recovery-failed", recovered=[])
-    of.violations.insert(0, ROTTEN.violations[0])
-    assert met(of, ROTTEN, is_rot=True) == ("refused", [])
+    of = judgement(recovered=ITEMS)
+    of.violations.extend(ROTTEN.violations)
+    assert met(of, ROTTEN, is_rot=True) == ("intact", [])
+
+
+def test_who_is_elected_late_but_accepts_has_not_refused() -> None:
+    of = judgement("lost", "not-elected", recovered=["1"])
+    assert met(of, ROTTEN, is_rot=True) == HIDDEN

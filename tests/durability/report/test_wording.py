@@ -64,6 +64,11 @@ CUTS = (
             {"explored": 12, "models": {"xfs": {}}},
             CUTS,
         ),
+        (
+            "powerloss",
+            {"explored": 12, "models": {"xfs": {}}, "first_crash": "kill"},
+            CUTS.replace("one run", "recoveries of what a kill had left"),
+        ),
         ("lint", {"acks": 2}, "2 acknowledgements, all of them waited"),
         (
             "disk",

@@ -101,7 +101,7 @@ def test_what_cannot_be_tried_is_not_counted_and_is_named(monkeypatch: pytest.Mo
     fates = [Fate("a", "peer"), Fate("b", "", unfinished="it cannot be imported")]
     found = figures(fates)
     assert (found["total"], found["killed"], found["survived"]) == (1, 1, [])
-    assert found["unfinished"] == {"b": "it cannot be imported"}
+    assert found["unfinished"] == ["b: it cannot be imported"]
     monkeypatch.setattr(mechanical, "source", lambda _: "LIMIT = 7\n")
     mutant = next(iter(mutants("raft.peer")))
     fate = seal_fate(mutant, CORPUS, 1)

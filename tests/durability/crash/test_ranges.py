@@ -1,4 +1,4 @@
-"""Ranges put in and taken out: what cuts on Linux 6.18 have left of a file, and what they may not.
+"""Ranges allocated, put in, taken out: what cuts on Linux 6.18 have left, and what they may not.
 
 Blocks stay where they are, only their places in the file change: what is written to one of them
 is there whether or not the change of places is.
@@ -64,6 +64,13 @@ def of_an_unsynced_file() -> Script:
     return script.allocate(file, PAGE, PAGE, PUT_IN).sync_directory()
 
 
+def allocated_within() -> Script:
+    script = Script()
+    file = script.create(b"a")
+    script.write(file, 2 * PAGE, b"A" * PAGE).allocate(file, 0, PAGE)
+    return script.sync_directory()
+
+
 def permitted(model: str, script: Script, pages: bytes) -> bool:
     content = b"".join(bytes([letter]).replace(b"0", b"\0") * PAGE for letter in pages)
     plan = Plan(MODELS[model], script.acknowledge().trace())
@@ -95,6 +102,18 @@ def test_what_is_written_to_a_block_is_there_wherever_the_block_is(
 def test_what_is_moved_is_there_without_the_pages_before_it(model: str) -> None:
     assert permitted(model, of_an_unsynced_file(), b"00B")
     assert not permitted(model, of_an_unsynced_file(), b"A00")
+
+
+@pytest.mark.parametrize(
+    ("model", "may_end_there"),
+    [("ext4-dioread_lock", True), ("ext4-ordered", True), ("posix-default", True), ("xfs", False)],
+)
+def test_what_is_allocated_may_be_all_that_a_file_reaches_to(
+    model: str, may_end_there: bool
+) -> None:
+    assert permitted(model, allocated_within(), b"0") == may_end_there
+    assert permitted(model, allocated_within(), b"00A")
+    assert not permitted(model, allocated_within(), b"00")
 
 
 @pytest.mark.parametrize("model", ["prefix", "ext4-datajournal"])
