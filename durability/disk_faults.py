@@ -57,8 +57,10 @@ def disk_faults(
             faults = _Faults(target, plan, scope, trace, measured, progress)
             try:
                 for number, name in enumerate(others, start=1):
+                    until = scope.share(number, len(others))
                     outcomes[name] = Outcome()
-                    faults.meet(name, scope.share(number, len(others)), outcomes[name])
+                    faults.meet(name, until, outcomes[name])
+                    outcomes[name].time_was_up = until is not None and time.monotonic() >= until
             except KeyboardInterrupt:
                 result.reasons.append(f"interrupted while the fault was {name}")
             except WorkerError as error:
@@ -170,9 +172,6 @@ def _add(
         for violation in outcome.found.values()
     ]
     result.reasons += [f"{name}: {reason}" for reason in outcome.reasons()]
-    if outcome.possible is None or scope.at is not None:
-        return
-    wanted = outcome.possible if scope.calls is None else min(scope.calls, outcome.possible)
-    if scope.until is not None and outcome.fired < wanted:
-        text = f"{name}: time was up after {outcome.fired} of {wanted}"
-        (result.notes if scope.calls is None else result.reasons).append(text)
+    if scope.at is None and (shortfall := outcome.shortfall(scope.calls)):
+        told = result.notes if scope.calls is None else result.reasons
+        told.append(f"{name}: {shortfall}")

@@ -34,13 +34,14 @@ from durability.trace.trace import Trace
 
 
 class _Met(msgspec.Struct):
-    """What one run came to; `fired` says that its disk failed.
+    """What one run came to; `failed` says that its disk did, `fired` that the trace proves it.
 
     `cases` are the states of violations whose kind this process has not met before, by kind.
     `faults` are as in `Outcome`.
     """
 
     at: int
+    failed: bool = False
     fired: bool = False
     acknowledged: int = 0
     violations: list[LossViolation] = []
@@ -132,7 +133,7 @@ class _Rounds:
         told = kept(told, first, self._target.name, self._plan)
         self._outcome.add(told, met.acknowledged, met.faults)
         self._outcome.fired += met.fired
-        self._over |= not met.fired and met.at > len(self._met)
+        self._over |= not met.failed and met.at > len(self._met)
 
 
 def _calls(target: Target, plan: Plan, failure: Failure) -> list[tuple[str, bytes]]:
@@ -172,8 +173,8 @@ class _FailingRun:
             return _Met(order.at)
         why = run.fault if run.fault == LACKED_ROOM else incomplete(run)
         if why:
-            return _Met(order.at, fired=True, faults=[why])
-        met = _Met(order.at, fired=True)
+            return _Met(order.at, failed=True, faults=[why])
+        met = _Met(order.at, failed=True, fired=True)
         states = list(_states(run.trace))
         judgements = self._bench.judge_all(
             [(state.content, [self._promises(state)]) for state in states]
