@@ -172,6 +172,11 @@ def _add(
         for violation in outcome.found.values()
     ]
     result.reasons += [f"{name}: {reason}" for reason in outcome.reasons()]
+    if outcome.cut_off:
+        result.notes.append(
+            f"{name}: {outcome.cut_off} of {outcome.fired} runs were followed for"
+            f" {plan.deadline_s:g} s, with threads that went on: longer with --measure SECONDS"
+        )
     if scope.at is None and (shortfall := outcome.shortfall(scope.calls)):
         told = result.notes if scope.calls is None else result.reasons
         told.append(f"{name}: {shortfall}")

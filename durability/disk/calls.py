@@ -36,13 +36,15 @@ from durability.trace.trace import Trace
 class _Met(msgspec.Struct):
     """What one run came to; `failed` says that its disk did, `fired` that the trace proves it.
 
-    `cases` are the states of violations whose kind this process has not met before, by kind.
+    `cases` are the states of violations whose kind this process has not met before, by kind;
+    `cut_off` says that a sync was held, and that the run ended at its deadline.
     `faults` are as in `Outcome`.
     """
 
     at: int
     failed: bool = False
     fired: bool = False
+    cut_off: bool = False
     acknowledged: int = 0
     violations: list[LossViolation] = []
     cases: dict[str, CrashStateCase] = {}
@@ -133,6 +135,7 @@ class _Rounds:
         told = kept(told, first, self._target.name, self._plan)
         self._outcome.add(told, met.acknowledged, met.faults)
         self._outcome.fired += met.fired
+        self._outcome.cut_off += met.cut_off
         self._over |= not met.failed and met.at > len(self._met)
 
 
@@ -174,7 +177,8 @@ class _FailingRun:
         why = run.fault if run.fault == LACKED_ROOM else incomplete(run)
         if why:
             return _Met(order.at, failed=True, faults=[why])
-        met = _Met(order.at, failed=True, fired=True)
+        cut_off = order.failure == "sync-stalled" and run.timed_out
+        met = _Met(order.at, failed=True, fired=True, cut_off=cut_off)
         states = list(_states(run.trace))
         judgements = self._bench.judge_all(
             [(state.content, [self._promises(state)]) for state in states]

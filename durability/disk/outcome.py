@@ -17,7 +17,8 @@ class Outcome(msgspec.Struct):
 
     `possible` counts where it could have been met, where that is known. `acknowledged` counts what
     the runs had promised. `faults` are reasons why one shows nothing. `ends` counts how damage was
-    met, for faults that are no errors. `time_was_up` says that something was not begun for that.
+    met, for faults that are no errors. `cut_off` counts the runs with a held sync that ended at
+    their deadline. `time_was_up` says that something was not begun for want of time.
     """
 
     fired: int = 0
@@ -27,6 +28,7 @@ class Outcome(msgspec.Struct):
     found: dict[str, Violation] = {}
     faults: list[str] = []
     ends: dict[str, int] = {}
+    cut_off: int = 0
     time_was_up: bool = False
 
     def take(self, judgements: Sequence[Judgement]) -> None:

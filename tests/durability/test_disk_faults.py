@@ -72,6 +72,7 @@ def test_a_good_program_holds(tmp_path: Path, name: str) -> None:
         ("full_is_success", {"write-eio", "write-enospc", "disk-full"}),
         ("appends_behind", {"write-enospc"}),
         ("syncs_behind", {"sync-eio-kept", "sync-eio-reverted", "sync-stalled"}),
+        ("gives_up_waiting", {"sync-stalled"}),
     ],
 )
 def test_a_bad_program_shows_by_what_it_is_bad(tmp_path: Path, name: str, shows: set[str]) -> None:
