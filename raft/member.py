@@ -11,8 +11,11 @@ The rules of the Raft paper (figure 2), with what experience has added:
 - A vote or pre-vote is refused, and the term not raised, as long as a leader is heard: who alone
   cannot hear it, or was removed and does not know, does not force it down (section 4.2.3). The
   exception is a vote for whom the leader has handed over to, which says so in `success`.
-- Who is not a member is granted nothing and disturbs no term. Only what a leader sends is taken
-  from anybody: a node that is new, or has been away, does not know the members yet.
+- Whom a candidate needs, its own configuration says; who is asked may not know it as a member, and
+  votes for it by its log all the same (section 4.1). Else those who hold different changes, none of
+  them committed, could refuse each other for ever. If a stranger's log is too old it disturbs no
+  term, and a node without any configuration grants nothing: it may have lost its disk. What a
+  leader sends is taken from anybody: a node that is new, or has been away, knows no members yet.
 - Who may lack entries that it has acknowledged votes for nobody, itself included, until a leader
   has brought them back (`Metadata.is_complete`).
 """
@@ -132,7 +135,8 @@ class Member:
     def _take(self, message: Message) -> DropReason | None:
         """Compare the terms, and do what the message says; a reason says why it does not count."""
         current_term = self.replica.current_term
-        if message.type in _VOTES and not self._is_member(message.sender):
+        is_stranger = message.type in _VOTES and not self._is_member(message.sender)
+        if is_stranger and not self._would_elect(message):
             self._refuse(message)
             return None
         if message.term < current_term:
@@ -263,12 +267,14 @@ class Member:
 
     def _would_elect(self, message: Message) -> bool:
         """Say whether the sender's log is as good as this one, and this one is whole (5.4.1)."""
-        log = self.replica.log
+        replica = self.replica
+        log = replica.log
         is_up_to_date = (message.last_log_term, message.last_log_index) >= (
             log.last_term,
             log.last_index,
         )
-        return is_up_to_date and self.replica.storage.metadata.is_complete
+        is_whole = bool(replica.membership.peers) and replica.storage.metadata.is_complete
+        return is_up_to_date and is_whole
 
     def _on_pre_vote(self, message: Message) -> None:
         """Say whether the sender would get this vote: neither it nor this node changes by that."""

@@ -62,9 +62,13 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 def impossible(models: Sequence[str]) -> str | None:
-    """Say why nothing can be confirmed here for want of a file system; None where it can."""
+    """Say why none of the models' file systems can be made here; None where one can.
+
+    None too where they have none: what they permit may be found under a model that has one.
+    """
     kinds = dict.fromkeys(FILE_SYSTEMS[name][0] for name in models if name in FILE_SYSTEMS)
-    return next((why for kind in kinds if (why := unavailable(kind)) is not None), None)
+    reasons = [why for kind in kinds if (why := unavailable(kind)) is not None]
+    return "; ".join(dict.fromkeys(reasons)) if reasons and len(reasons) == len(kinds) else None
 
 
 def confirm(
@@ -136,6 +140,9 @@ class _Confirmation:
         if finding.violation.kind in self._shown[name]:
             return _Outcome(broke=True, text="")  # the cut that showed another has shown it
         kind, options = FILE_SYSTEMS[name]
+        why_not = unavailable(kind)
+        if why_not is not None:
+            return _Outcome(broke=False, text=why_not)
         left: Counter[str] = Counter()
         until = time.monotonic() + _PLACE_S
         states = [scene.state(self.course) for scene in finding.scenes(name)]

@@ -32,9 +32,10 @@ VIOLATION = 1
 
 @pytest.fixture
 def mounts() -> None:
-    reason = confirmation.impossible(DEFAULT_MODELS)
-    if reason is not None:
-        pytest.skip(reason)
+    for name in DEFAULT_MODELS:
+        reason = confirmation.impossible([name])
+        if reason is not None:
+            pytest.skip(reason)
 
 
 def confirmed(
@@ -152,6 +153,36 @@ def test_where_nothing_can_be_mounted_that_is_said_and_findings_stay(
     assert (tmp_path / "findings").exists()
     result = confirmed(log_store.good, log_store.recover, tmp_path, "xfs")
     assert result.verdict == "inconclusive"
+
+
+@pytest.mark.usefixtures("mounts")
+def test_one_file_system_that_is_missing_is_said_and_the_others_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "mkfs.btrfs is missing: apt-get install btrfs-progs"
+    there = confirmation.unavailable
+    monkeypatch.setattr(
+        confirmation, "unavailable", lambda kind: why if kind == "btrfs" else there(kind)
+    )
+    result = confirmed(log_store.unsynced, log_store.recover, tmp_path)
+    (found,) = result.violations
+    assert isinstance(found, LossViolation)
+    assert found.confirmed is not None, result.notes
+    assert {"ext4", "xfs"} <= set(found.confirmed.split(", "))
+    assert "btrfs" not in found.confirmed
+    assert result.reasons == []
+    assert f"audit is not confirmed on btrfs, {KERNEL}: {why}" in result.notes
+    result = confirmed(log_store.unsynced, log_store.recover, tmp_path, "btrfs")
+    assert result.reasons == [f"nothing can be confirmed here: {why}"]
+
+
+def test_each_reason_why_no_file_system_can_be_made_is_given_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reasons = {"ext4": "no ext4", "xfs": "no other", "btrfs": "no other"}
+    monkeypatch.setattr(confirmation, "unavailable", reasons.get)
+    assert confirmation.impossible(DEFAULT_MODELS) == "no ext4; no other"
+    assert confirmation.impossible(["posix-default"]) is None
 
 
 @pytest.mark.usefixtures("mounts")
