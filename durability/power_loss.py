@@ -86,6 +86,11 @@ def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress)
             outcome.reasons.append(str(error))
         violations = outcome.violations(confirming(target, plan, scope, outcome))
         figures = exploration.figures()
+    outcome.reasons += [
+        f"{name}: {of['distinct']} contents were explored, but {of['legal']} counted as all"
+        for name, of in figures["models"].items()
+        if of["distinct"] > of["legal"]
+    ]
     return Result(
         command="powerloss",
         seed=plan.seed,
