@@ -38,15 +38,18 @@ _CUTS_AT_ONCE: Final = 8
 
 
 class _Met(msgspec.Struct):
-    """What one run came to; `fired` says that its disk failed, `cut_short` is as in `Run`.
+    """What one run came to; `failed` says that its disk did, `fired` that the trace proves it.
 
     `violations` are of a kind each; `cases` are the states of those whose kind this process has not
-    met before, by kind. `faults` are as in `Outcome`.
+    met before, by kind. `cut_off` says that a sync was held, and that the run ended at its
+    deadline.
+    `faults` are as in `Outcome`.
     """
 
     at: int
+    failed: bool = False
     fired: bool = False
-    cut_short: bool = False
+    cut_off: bool = False
     acknowledged: int = 0
     violations: list[LossViolation] = []
     cases: dict[str, CrashStateCase] = {}
@@ -137,8 +140,8 @@ class _Rounds:
         told = kept(told, first, self._target.name, self._plan)
         self._outcome.add(told, met.acknowledged, met.faults)
         self._outcome.fired += met.fired
-        self._outcome.cut_short += met.cut_short
-        self._over |= not met.fired and met.at > len(self._met)
+        self._outcome.cut_off += met.cut_off
+        self._over |= not met.failed and met.at > len(self._met)
 
 
 def _calls(target: Target, plan: Plan, failure: Failure) -> list[tuple[str, bytes]]:
@@ -178,8 +181,9 @@ class _FailingRun:
             return _Met(order.at)
         why = run.fault if run.fault == LACKED_ROOM else incomplete(run)
         if why:
-            return _Met(order.at, fired=True, faults=[why])
-        met = _Met(order.at, fired=True, cut_short=run.cut_short)
+            return _Met(order.at, failed=True, faults=[why])
+        cut_off = order.failure == "sync-stalled" and run.timed_out
+        met = _Met(order.at, failed=True, fired=True, cut_off=cut_off)
         restart = _State("a restart", Content.of(run.trace.tree()), run.trace.lines())
         self._judge(met, [restart], order, failed)
         cuts = _cuts(run.trace)

@@ -8,7 +8,8 @@ A program that goes on behind the fault may make up for it: so the power is cut 
 syncs, too. On a full disk it is started twice: while it is full, and with room.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from durability.audit.promises import Heard, Promises
 from durability.audit.violation import Violation
 from durability.campaign.workers import run_alone
 from durability.disk.outcome import Outcome
+from durability.disk.scope import DiskScope
 from durability.recovery.failing import FailingDisk, FailingFilesystem
 from durability.recovery.in_process import Recoveries
 from durability.recovery.recovery import Recovery
@@ -29,16 +31,22 @@ from raft.errors import DiskError
 from raft.filesystem import Filesystem
 
 
-def failures_in_memory(target: Target, failures: Iterable[Failure]) -> dict[str, Outcome]:
+def failures_in_memory(
+    target: Target, failures: Sequence[Failure], scope: DiskScope
+) -> dict[str, Outcome]:
     """Let the disk fail at each operation of a target's short run, in each of these ways.
 
-    The target takes a directory that is handed in.
+    The target takes a directory that is handed in. These are the first of the scope's faults to
+    take their shares of its time.
     """
 
     def work(control: int) -> bytes:
         del control
         loop = _Loop(target)
-        outcomes = {failure: loop.until_none_fires(failure) for failure in failures}
+        outcomes = {
+            failure: loop.until_none_fires(failure, scope.share(number, len(scope.faults)))
+            for number, failure in enumerate(failures, start=1)
+        }
         return msgspec.msgpack.encode(outcomes)
 
     return msgspec.msgpack.decode(run_alone(work), type=dict[str, Outcome])
@@ -58,20 +66,22 @@ class _Loop:
         self._target = target
         self._recoveries = Recoveries(target)
 
-    def until_none_fires(self, failure: Failure) -> Outcome:
-        """Let each operation fail in turn."""
+    def until_none_fires(self, failure: Failure, until: float | None) -> Outcome:
+        """Let each operation fail in turn; begin no further run after `until`."""
         outcome = Outcome()
-        while True:
+        while not outcome.time_was_up:
             disk, cuts = self._failing(failure, outcome.fired + 1)
             outcome.take(self._meet(disk, cuts))
             if not disk.fired:  # the last run has met the power cut alone
-                outcome.found = {
-                    kind: msgspec.structs.replace(found, message=f"{found.message} ({failure})")
-                    for kind, found in outcome.found.items()
-                }
                 outcome.possible = outcome.fired
-                return outcome
+                break
             outcome.fired += 1
+            outcome.time_was_up = until is not None and time.monotonic() >= until
+        outcome.found = {
+            kind: msgspec.structs.replace(found, message=f"{found.message} ({failure})")
+            for kind, found in outcome.found.items()
+        }
+        return outcome
 
     def _failing(self, failure: Failure, at: int) -> tuple[FailingDisk, list[_Cut]]:
         """Return a disk whose `at`-th operation fails, and the cuts, as they come."""

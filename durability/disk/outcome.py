@@ -7,7 +7,6 @@ import msgspec
 
 from durability.audit.judgement import Judgement
 from durability.audit.violation import Violation
-from durability.trace.silence import PATIENCE_S
 
 Progress = Callable[[bool, bool], None]
 """Told of each run, or state: whether a fault landed, and whether that broke something."""
@@ -18,7 +17,8 @@ class Outcome(msgspec.Struct):
 
     `possible` counts where it could have been met, where that is known. `acknowledged` counts what
     the runs had promised. `faults` are reasons why one shows nothing. `ends` counts how damage was
-    met, for faults that are no errors. `cut_short` counts runs as `Run` has it.
+    met, for faults that are no errors. `cut_off` counts the runs with a held sync that ended at
+    their deadline. `time_was_up` says that something was not begun for want of time.
     """
 
     fired: int = 0
@@ -28,7 +28,8 @@ class Outcome(msgspec.Struct):
     found: dict[str, Violation] = {}
     faults: list[str] = []
     ends: dict[str, int] = {}
-    cut_short: int = 0
+    cut_off: int = 0
+    time_was_up: bool = False
 
     def take(self, judgements: Sequence[Judgement]) -> None:
         """Count what one run came to."""
@@ -52,20 +53,21 @@ class Outcome(msgspec.Struct):
         """Count how one piece of damage was met."""
         self.ends = dict(Counter(self.ends) + Counter([how]))
 
+    def shortfall(self, asked: int | None) -> str:
+        """Say what was not met of so many, None: of all there are; mostly nothing."""
+        if self.possible is None:
+            return f"time was up after {self.fired}" if self.time_was_up else ""
+        wanted = self.possible if asked is None else min(asked, self.possible)
+        if self.fired >= wanted:
+            return ""
+        if self.time_was_up:
+            return f"time was up after {self.fired} of {wanted}"
+        return f"{wanted - self.fired} of {wanted} were not met: runs differ"
+
     def figures(self) -> dict[str, int]:
         """Return what the JSON has."""
         possible = {} if self.possible is None else {"possible": self.possible}
         return {"fired": self.fired, "violations": self.violations, **possible, **self.ends}
-
-    def notes(self) -> list[str]:
-        """Return what is to be known of what was looked at."""
-        if not self.cut_short:
-            return []
-        text = (
-            f"{self.cut_short} of {self.fired} runs were ended when nothing had happened for"
-            f" {PATIENCE_S:g} s: what waits longer for a sync and then goes on is not judged"
-        )
-        return [text]
 
     def reasons(self) -> list[str]:
         """Return why nothing is shown."""

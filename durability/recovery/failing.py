@@ -18,8 +18,6 @@ from raft.filesystem import File
 _CHANGES: Final[tuple[Failure, ...]] = ("write-eio",)
 _ROOM: Final[tuple[Failure, ...]] = ("write-eio", "write-enospc", "disk-full")
 _SYNCS: Final[tuple[Failure, ...]] = ("sync-eio-kept", "sync-eio-reverted")
-IN_MEMORY: Final[tuple[Failure, ...]] = (*_ROOM, *_SYNCS)
-"""The failures that a disk in memory can have."""
 
 
 @dataclass(slots=True)

@@ -14,20 +14,26 @@ from durability.trace.tape import Tape
 
 
 class Disk:
-    """One run's disk. `met` are the calls and paths that an order for none could have met.
-
-    `held` are the threads that wait for an answer which they will not get.
-    """
+    """One run's disk. `met` are the calls and paths that an order for none could have met."""
 
     def __init__(self, order: FailureOrder | None, tape: Tape) -> None:
         self.may_fail = order is not None
         self.met: list[tuple[str, bytes]] = []
         self.failed = False
-        self.held: set[int] = set()
         self._order = FailureOrder("write-eio", 0) if order is None else order
         self._tape = tape
         self._count = 0
+        self._held: set[int] = set()
         self._owes_error = False
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a call waits for an answer that it will not get."""
+        return bool(self._held)
+
+    def holds(self, threads: set[int]) -> bool:
+        """Tell whether all of these threads wait for such an answer."""
+        return threads <= self._held
 
     def change(self, thread: int, call: str, path: bytes, *, grows: bool) -> None:
         """Permit a change of a name or a size. Raises DiskFailure."""
@@ -57,7 +63,7 @@ class Disk:
         One that has nothing to write is permitted without being counted.
         A thread whose call was held and taken back by a signal asks again: it is held again.
         """
-        if thread in self.held:
+        if thread in self._held:
             raise CallHeld
         failure = self._order.failure
         if not failure.startswith("sync") or is_clean(self._tape.records, path, file):
@@ -66,7 +72,7 @@ class Disk:
             return
         self._note(thread, "fsync", path, file)
         if failure == "sync-stalled":
-            self.held.add(thread)
+            self._held.add(thread)
             raise CallHeld
         if failure == "sync-eio-reverted" and file is not None:
             self._revert(thread, path, file, descriptor)

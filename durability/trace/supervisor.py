@@ -16,6 +16,7 @@ was sent, whatever the server was about to change.
 """
 
 import errno
+import math
 import os
 import select
 import signal
@@ -42,9 +43,8 @@ from durability.trace.name_calls import NameCalls
 from durability.trace.notification import LET_RUN, Listener
 from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
-from durability.trace.processes import Processes, descendants
+from durability.trace.processes import Processes, descendants, living_threads
 from durability.trace.readiness import Readiness
-from durability.trace.silence import Silence
 from durability.trace.source_lines import SourceLines
 from durability.trace.spawn import (
     Child,
@@ -65,6 +65,8 @@ _PIPE_BYTES: Final = 1 << 16
 _TICK_MS: Final = 50
 """How often, at least, the deadline, interrupts and abandoned locks are looked at."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_QUIET_S: Final = 0.2
+"""So long nothing happens, while all threads wait for held calls, before the run is over."""
 _READINESS_MS: Final = 2
 """How often it is looked whether a server is ready."""
 
@@ -83,8 +85,7 @@ class Run:
     `differences` is where the disk is not what the trace says: empty, or the trace is not complete.
     `fault` says why the run was not what it should have been, where that is so: a disk was full, or
     a server was not asked. `met` are the calls, with their paths, that an ordered failure of the
-    disk could have met, where none was to be met. `cut_short` says that a call was held, and that a
-    thread which was not might still have gone on: see `silence`.
+    disk could have met, where none was to be met.
     """
 
     trace: Trace
@@ -97,7 +98,6 @@ class Run:
     timed_out: bool
     fault: str = ""
     met: list[tuple[str, bytes]] = field(default_factory=list)
-    cut_short: bool = False
 
     def landed(self) -> bool:
         """Tell whether the kill took effect exactly where it was ordered."""
@@ -140,7 +140,7 @@ class Supervisor:
     ) -> Run:
         """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
 
-        The disk fails as `failure` orders. While a call is held, the run ends as `silence` has it.
+        The disk fails as `failure` orders. Where every thread waits for a held call, the run ends.
         Of a `Call` the trace tells the lines that its changes come from, `with_sources`, which
         slows it down.
 
@@ -174,7 +174,6 @@ class Supervisor:
             supervision.timed_out,
             supervision.fault(),
             supervision.disk.met,
-            supervision.silence.outlasted,
         )
 
 
@@ -223,7 +222,7 @@ class _Supervision:
         self.files = Files(lambda: descendants(os.getpid()))
         self.tape = tape
         self.disk = Disk(failure, tape)
-        self.silence = Silence()
+        self._quiet_until = math.inf
         self.stderr = b""
         self.timed_out = False
         self._lacked_room = False
@@ -261,18 +260,28 @@ class _Supervision:
         self._watch(control)
         with suppress(KillReached):
             while not interrupts and (now := time.monotonic()) < deadline:
-                if self.disk.held and self.silence.is_over(self.disk.held, now):
+                if self._is_stuck(now):
                     return
                 if now >= look:
                     look = now + self._look(control) / 1000
                 events = self._poll.poll(max(0, look - now) * 1000)
-                if events and self.disk.held:
-                    self.silence.begin()
+                if events and self.disk.is_holding:
+                    self._quiet_until = time.monotonic() + _QUIET_S
                 if events == only_a_call:
                     self._answer()
                 elif not self._hear(events, control):
                     return
             self.timed_out = not interrupts and now >= deadline
+
+    def _is_stuck(self, now: float) -> bool:
+        """Tell whether every thread waits for a held call, where it has been quiet for a while.
+
+        One that does not may be about to give up waiting for one that does.
+        """
+        if now < self._quiet_until:
+            return False
+        self._quiet_until = now + _QUIET_S
+        return self.disk.holds(living_threads(descendants(os.getpid())))
 
     def _watch(self, control: int | None) -> None:
         """Poll in this order: what was printed before a call is heard before it is performed."""
@@ -332,7 +341,7 @@ class _Supervision:
         except ProcessLookupError:
             return  # it was killed while it waited
         except CallHeld:
-            self.silence.begin()
+            self._quiet_until = time.monotonic() + _QUIET_S
             return
         except OSError as error:
             by_order = isinstance(error, DiskFailure)

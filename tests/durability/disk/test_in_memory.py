@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 
 from durability.disk.in_memory import failures_in_memory
+from durability.disk.outcome import Outcome
+from durability.disk.scope import DiskScope
 from durability.targets import catalogue
 from durability.targets.contract import Target
 from durability.targets.item import say
+from durability.trace.failure import Failure
 from raft.errors import DiskError
 from raft.filesystem import Filesystem
 
@@ -96,22 +99,24 @@ def store(work: Callable[[Filesystem], None], recover: Callable[[Filesystem], No
     )
 
 
+def met(target: Target, *failures: Failure) -> dict[str, Outcome]:
+    return failures_in_memory(target, failures, DiskScope(faults=failures))
+
+
 @pytest.mark.parametrize("recover", [show, if_full(show), if_full(refuse)])
 def test_a_good_store_holds(recover: Callable[[Filesystem], None]) -> None:
-    outcomes = failures_in_memory(store(write, recover), ["disk-full", "sync-eio-kept"])
+    outcomes = met(store(write, recover), "disk-full", "sync-eio-kept")
     assert all(outcome.fired > 3 for outcome in outcomes.values())
     assert [outcome.found for outcome in outcomes.values()] == [{}, {}]
 
 
 def test_an_error_that_a_checkpoint_makes_up_for_shows_before_it() -> None:
-    outcomes = failures_in_memory(
-        store(ignore_errors, show), ["sync-eio-kept", "sync-eio-reverted"]
-    )
+    outcomes = met(store(ignore_errors, show), "sync-eio-kept", "sync-eio-reverted")
     assert all(set(outcome.found) == {"lost"} for outcome in outcomes.values())
 
 
 @pytest.mark.parametrize("do", [remove_all_and_refuse, show_nothing])
 def test_what_a_restart_makes_of_a_full_disk_is_judged(do: Callable[[Filesystem], None]) -> None:
-    outcome = failures_in_memory(store(write, if_full(do)), ["disk-full"])["disk-full"]
+    outcome = met(store(write, if_full(do)), "disk-full")["disk-full"]
     assert set(outcome.found) == {"lost"}
     assert outcome.violations

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -92,31 +91,7 @@ def test_a_sync_that_is_held_does_not_return(root: Path) -> None:
     assert said == "3 None 3"
     assert run.trace.kill() is not None
     assert not run.timed_out
-    assert not run.cut_short, "there is no other thread"
     assert isinstance(run.trace.records[-2], Failed)
-
-
-def wait_for_sync(root: str, wait_s: float | None) -> None:
-    """Sync a file in a thread, wait for that, and go on."""
-    file = os.open(os.path.join(root, "log"), os.O_WRONLY | os.O_CREAT)
-    os.write(file, b"one")
-    sync = Thread(target=os.fsync, args=[file], daemon=True)
-    sync.start()
-    sync.join(wait_s)
-    os.write(1, b"went on\n")
-
-
-@pytest.mark.parametrize(("wait_s", "said"), [(0.7, ["went on"]), (None, [])])
-def test_a_thread_that_waits_for_a_held_sync_has_time_to_go_on(
-    root: Path, wait_s: float | None, said: list[str]
-) -> None:
-    def run() -> Run:
-        launch = Call(partial(wait_for_sync, str(root), wait_s))
-        return Supervisor().run(launch, str(root), None, 30.0, FailureOrder("sync-stalled", 1))
-
-    done = alone(run)
-    assert done.trace.lines() == said
-    assert done.cut_short == (not said), "it is told where it has not gone on by the end"
 
 
 def test_an_order_for_none_tells_which_calls_there_are(root: Path) -> None:
