@@ -118,7 +118,8 @@ def run_command(
     done.sort(key=lambda run: names.index(run.target))
     result = given.result("run", _figures(target, done, findings), findings)
     result.reasons = reasons
-    result.notes = [f"{name}: the budget ended first" for name in names[len(done) :]]
+    missed = [f"{name}: the budget ended first" for name in names[len(done) :]]
+    (result.notes if done else result.reasons).extend(missed)
     result.plots = [
         Plot(f"Growth of {run.target}", "executions", "branches and places", run.growth)
         for run in done
@@ -255,7 +256,7 @@ def mutants_command(
     given = _Common.of(**common)
     inputs = Corpus.find(corpus)
     result = given.result("mutants", {}, ())
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"mutants": [], "found": 0, "total": 0, "cpu_s": 0.0}
     if kind != "mechanical" or names:
         figures |= _hunt(names, inputs, given, result, compare=compare)
     if kind != "planted" and not names:
@@ -287,7 +288,7 @@ def _hunt(
         said += [f"{done.id}: {name}: {why}" for name, why in done.unfinished.items()]
         if not done.found:
             result.reasons.append(f"{done.id} was not found")
-    _note_budget(result, "planted defects", len(hunts), len(wanted))
+    _note_budget(result, "planted defects", len(hunts), len(wanted), explicit=bool(names))
     order = [defect.name for defect in wanted]
     hunts.sort(key=lambda done: order.index(done.id))
     return {
@@ -332,6 +333,10 @@ def _survey(corpus: Corpus, given: _Common, result: Result) -> dict[str, Any]:
     return figures
 
 
-def _note_budget(result: Result, what: str, done: int, wanted: int) -> None:
+def _note_budget(
+    result: Result, what: str, done: int, wanted: int, *, explicit: bool = False
+) -> None:
+    """Say what a budget has left out: a reason where that is all, or was asked for by name."""
     if done < wanted:
-        result.notes.append(f"{what}: {done} of {wanted} were tried when the budget ended")
+        text = f"{what}: {done} of {wanted} were tried when the budget ended"
+        (result.reasons if explicit or not done else result.notes).append(text)

@@ -11,11 +11,10 @@ The rules of the Raft paper (figure 2), with what experience has added:
 - A vote or pre-vote is refused, and the term not raised, as long as a leader is heard: who alone
   cannot hear it, or was removed and does not know, does not force it down (section 4.2.3). The
   exception is a vote for whom the leader has handed over to, which says so in `success`.
-- Whom a candidate needs, its own configuration says; who is asked may not know it as a member, and
-  votes for it by its log all the same (section 4.1). Else those who hold different changes, none of
-  them committed, could refuse each other for ever. If a stranger's log is too old it disturbs no
-  term, and a node without any configuration grants nothing: it may have lost its disk. What a
-  leader sends is taken from anybody: a node that is new, or has been away, knows no members yet.
+- Who is not a member is granted nothing and disturbs no term: of no configuration that may be in
+  effect, since those who hold different changes, none of them committed, could refuse each other
+  for ever. Only what a leader sends is taken from anybody: a node that is new, or has been away,
+  does not know the members yet.
 - Who may lack entries that it has acknowledged votes for nobody, itself included, until a leader
   has brought them back (`Metadata.is_complete`).
 """
@@ -132,11 +131,15 @@ class Member:
     def _is_member(self, node_id: int) -> bool:
         return node_id in self.replica.membership.ids
 
+    def _may_be_member(self, node_id: int) -> bool:
+        """Say whether it is one by what is committed, or by a change that is not or may not be."""
+        replica = self.replica
+        return node_id in replica.membership.ids_from(replica.commit_index)
+
     def _take(self, message: Message) -> DropReason | None:
         """Compare the terms, and do what the message says; a reason says why it does not count."""
         current_term = self.replica.current_term
-        is_stranger = message.type in _VOTES and not self._is_member(message.sender)
-        if is_stranger and not self._would_elect(message):
+        if message.type in _VOTES and not self._may_be_member(message.sender):
             self._refuse(message)
             return None
         if message.term < current_term:
@@ -267,14 +270,12 @@ class Member:
 
     def _would_elect(self, message: Message) -> bool:
         """Say whether the sender's log is as good as this one, and this one is whole (5.4.1)."""
-        replica = self.replica
-        log = replica.log
+        log = self.replica.log
         is_up_to_date = (message.last_log_term, message.last_log_index) >= (
             log.last_term,
             log.last_index,
         )
-        is_whole = bool(replica.membership.peers) and replica.storage.metadata.is_complete
-        return is_up_to_date and is_whole
+        return is_up_to_date and self.replica.storage.metadata.is_complete
 
     def _on_pre_vote(self, message: Message) -> None:
         """Say whether the sender would get this vote: neither it nor this node changes by that."""

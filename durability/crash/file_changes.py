@@ -248,8 +248,9 @@ class FileChanges:
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
-            if self._model.copy_on_write and view.is_growing:
-                # btrfs takes the size as it is, without the data that was to bring it.
+            takes = self._model.copy_on_write or self._model.growth in _BEFORE_DATA
+            if takes and view.is_growing:
+                # btrfs and ext4 take the size as it is, without the data that was to bring it.
                 yield self._grow(file, path, size, [], at_once=True)
             return
         page = size // PAGE_BYTES

@@ -88,7 +88,7 @@ def _every_fault_held(figures: Mapping[str, Any]) -> str:
 
 def _mutants_noticed(figures: Mapping[str, Any]) -> str:
     noticed: list[str] = []
-    if "found" in figures:
+    if figures.get("total"):
         noticed.append(f"{figures['found']} of {figures['total']} planted defects found")
     if mechanical := figures.get("mechanical"):
         share = f"{mechanical['killed']} of {mechanical['total']}"

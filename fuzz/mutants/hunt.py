@@ -2,23 +2,25 @@
 
 The corpus is replayed first: what it finds, it finds in every test run. Then each mutator has its
 executions, from the same corpus, a few times over, until one has found it. To compare, all of them
-have theirs, and uniformly random inputs and Hypothesis too.
+have theirs, and uniformly random inputs and Hypothesis too. What is found counts if the package as
+it is, without the defect, has nothing under the same inputs, or as many.
 """
 
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from durability.errors import InconclusiveError
-from durability.mutants.edited import edit, edited_package
+from durability.mutants.edited import edit, edited_package, source
 from fuzz.campaign import MUTATORS, Limits, Mutator, fuzz
 from fuzz.corpus import Corpus
 from fuzz.mutants.planted import PlantedDefect
 from fuzz.mutants.searches import draw_by_hypothesis, draw_uniformly, replay
-from fuzz.mutants.trial import Attempt, Changed, Search, attempt
+from fuzz.mutants.trial import Attempt, Changed, Search, attempt, refuse_unchanged
 
 EXECUTIONS: Final[Mapping[Mutator, int]] = {"struct": 40_000, "default": 1_000_000}
 """What each mutator has, unless it is told otherwise: ten seconds of CPU time."""
@@ -73,11 +75,13 @@ def hunt(
     before = _cpu_s()
     attempts = {"replay": _tried(changed, target, replay(corpus.files(target)))}
     if compare or not attempts["replay"].executions:
-        with edited_package(defect.path, content) as root:
+        with (
+            edited_package(defect.path, content) as root,
+            edited_package(defect.path, source(defect.path)) as unedited,
+        ):
             for mutator in MUTATORS:
-                attempts[mutator] = _search(
-                    target, mutator, executions[mutator], corpus, seed, root
-                )
+                run_round = partial(_fuzz, target, mutator, corpus)
+                attempts[mutator] = _search(run_round, executions[mutator], seed, root, unedited)
                 if attempts[mutator].executions and not compare:
                     break
     cpu_s = _cpu_s() - before
@@ -109,22 +113,28 @@ def _tried(changed: Changed, target: str, search: Search) -> Attempt:
         return Attempt(unfinished=str(error))
 
 
-def _search(
-    target: str, mutator: Mutator, executions: int, corpus: Corpus, seed: int, root: Path
-) -> Attempt:
-    """Fuzz until the defect is found; its executions are those of all rounds."""
-    for number in range(_ROUNDS_MAX):
-        try:
-            done = _fuzz(target, mutator, executions, corpus, seed + number, root)
-        except InconclusiveError as error:
-            return Attempt(unfinished=str(error))
-        if done.executions:
-            return Attempt(number * executions + done.executions, done.message)
+_Round = Callable[[int, int, Path], Attempt]
+"""Fuzzes the copy of the package in a folder, for so many executions, from a seed."""
+
+
+def _search(run_round: _Round, executions: int, seed: int, edited: Path, unedited: Path) -> Attempt:
+    """Fuzz until the defect is found; its executions are those of all rounds.
+
+    The round that finds something has a control: as many executions in the unedited package.
+    """
+    try:
+        for number in range(_ROUNDS_MAX):
+            done = run_round(executions, seed + number, edited)
+            if done.executions:
+                refuse_unchanged(run_round(done.executions, seed + number, unedited))
+                return Attempt(number * executions + done.executions, done.message)
+    except InconclusiveError as error:
+        return Attempt(unfinished=str(error))
     return Attempt()
 
 
 def _fuzz(
-    target: str, mutator: Mutator, executions: int, corpus: Corpus, seed: int, root: Path
+    target: str, mutator: Mutator, corpus: Corpus, executions: int, seed: int, root: Path
 ) -> Attempt:
     run = fuzz(
         target,

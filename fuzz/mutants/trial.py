@@ -2,11 +2,15 @@
 
 A fork costs a few milliseconds and inherits all that is slow to import; an interpreter of its own
 for each of hundreds of mutants would cost more than the inputs do.
+
+A full disk breaks laws as well as a change does. So whatever is found has a control: the same
+inputs, in another child, on the module as it is. Where that breaks a law too, nothing is shown.
 """
 
 import importlib
 import importlib.machinery
 import importlib.util
+import math
 import os
 import resource
 import sys
@@ -54,11 +58,34 @@ Search = Callable[[Target, Check], None]
 
 
 def attempt(changed: Changed, target: str, search: Search) -> Attempt:
-    """Search for an input of a target that breaks a law while a module is changed.
+    """Search for an input of a target that breaks a law because a module is changed.
 
     Raises:
-        InconclusiveError: the changed module, or a name in it, cannot be imported; or the child
-            failed.
+        InconclusiveError: the changed module, or a name in it, cannot be imported; a child failed;
+            or as many inputs break a law while nothing is changed.
+    """
+    done = _in_child(lambda: _attempt(changed, target, search, math.inf), target)
+    if done.executions:
+        control = _in_child(lambda: _attempt(None, target, search, done.executions), target)
+        refuse_unchanged(control)
+    return done
+
+
+def refuse_unchanged(control: Attempt) -> None:
+    """Refuse what was found in a changed module where the control, which is not, has it too.
+
+    Raises:
+        InconclusiveError: a law was broken in the control.
+    """
+    if control.executions:
+        raise InconclusiveError(f"it breaks a law as it is, unchanged: {control.message}")
+
+
+def _in_child(work: Callable[[], Attempt], target: str) -> Attempt:
+    """Do the work in a fork of this process, which has a folder for temporary files of its own.
+
+    Raises:
+        InconclusiveError: the child failed, or says that it has shown nothing.
     """
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="raft-fuzz-") as scratch:
@@ -66,7 +93,7 @@ def attempt(changed: Changed, target: str, search: Search) -> Attempt:
         if child == 0:
             os.close(reader)
             tempfile.tempdir = scratch
-            _run(writer, lambda: _attempt(changed, target, search))
+            _run(writer, work)
         os.close(writer)
         with open(reader, "rb") as pipe:
             said = pipe.read()
@@ -90,18 +117,20 @@ def _run(writer: int, work: Callable[[], Attempt]) -> None:
         os._exit(status)
 
 
-class _BrokenError(Exception):
-    """The first input that breaks a law has been found."""
+class _OverError(Exception):
+    """The search is over: an input has broken a law, or there have been as many as there may be."""
 
 
-def _attempt(changed: Changed, name: str, search: Search) -> Attempt:
+def _attempt(changed: Changed | None, name: str, search: Search, inputs_max: float) -> Attempt:
+    """Import everything anew, one module changed or none, and search among so many inputs."""
     forget()
-    sys.meta_path.insert(0, _Finder(changed))
-    try:
-        importlib.import_module(changed.module)
-    except Exception as error:  # noqa: BLE001 - the changed module may fail in any way
-        # No decoder is at fault: the change itself makes no program.
-        return Attempt(unfinished=f"it cannot be imported: {describe(error)}")
+    if changed is not None:
+        sys.meta_path.insert(0, _Finder(changed))
+        try:
+            importlib.import_module(changed.module)
+        except Exception as error:  # noqa: BLE001 - the changed module may fail in any way
+            # No decoder is at fault: the change itself makes no program.
+            return Attempt(unfinished=f"it cannot be imported: {describe(error)}")
     try:
         target = load(name)
     except ImportError as error:
@@ -116,9 +145,10 @@ def _attempt(changed: Changed, name: str, search: Search) -> Attempt:
         error = run_check(check, data)
         if error is not None:
             found.append(Attempt(check.executions, describe(error)))
-            raise _BrokenError
+        if error is not None or check.executions >= inputs_max:
+            raise _OverError
 
-    with watching(check, tick_s=_HANG_S), suppress(_BrokenError):
+    with watching(check, tick_s=_HANG_S), suppress(_OverError):
         search(target, hold)
     return found[0] if found else Attempt()
 

@@ -65,6 +65,8 @@ def test_a_good_program_holds(tmp_path: Path, name: str) -> None:
     ("name", "shows"),
     [
         ("ignores_sync_error", {"sync-eio-kept", "sync-eio-reverted"}),
+        ("ignores_log_error", {"sync-eio-kept", "sync-eio-reverted"}),
+        ("ignores_journal_error", {"sync-eio-kept", "sync-eio-reverted"}),
         ("ignores_name_error", {"sync-eio-kept", "sync-eio-reverted"}),
         ("retries_sync", {"sync-eio-kept", "sync-eio-reverted"}),
         ("ignores_short_write", {"write-enospc", "write-short", "disk-full"}),

@@ -112,11 +112,37 @@ def test_a_budget_that_ends_leaves_targets_out(
     assert len(document["notes"]) == len(TARGETS) - 1
 
 
-def test_a_budget_that_ends_leaves_mutants_out(tmp_path: Path) -> None:
-    status, document, _ = invoke(tmp_path, "mutants", "--budget", "0.000001")
-    assert status == 0
-    assert (document["found"], document["total"], document["mechanical"]["total"]) == (0, 0, 0)
-    assert len(document["notes"]) == 2
+@pytest.mark.parametrize("kind", ["planted", "mechanical", "all"])
+def test_a_budget_that_ends_before_the_first_mutant_has_shown_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    status, document, output = invoke(tmp_path, "mutants", "--kind", kind, "--budget", "0.000001")
+    assert (status, document["verdict"], document["notes"]) == (3, "inconclusive", [])
+    assert len(document["reasons"]) == (2 if kind == "all" else 1)
+    assert all(": 0 of " in reason for reason in document["reasons"])
+    assert (document["mutants"], document["found"], document["total"]) == ([], 0, 0)
+    assert ("mechanical" in document) == (kind != "planted")
+    assert "HELD" not in output
+
+
+def test_a_budget_that_ends_before_the_first_target_has_shown_nothing(tmp_path: Path) -> None:
+    status, document, _ = invoke(tmp_path, "run", "all", "--runs", "20", "--budget", "0.000001")
+    assert (status, document["executions"], document["notes"]) == (3, 0, [])
+    assert document["reasons"] == [f"{target}: the budget ended first" for target in TARGETS]
+
+
+@pytest.mark.parametrize(("named", "status"), [(False, 0), (True, 3)])
+def test_a_budget_that_ends_leaves_mutants_out_unless_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, named: bool, status: int
+) -> None:
+    first, second, *_ = PLANTED
+    done = Hunt(first.name, first.target, "", True, 7, {"replay": 7}, {}, {}, "", 1.0)
+    monkeypatch.setattr("fuzz.cli.spread", lambda *_: iter([done]))
+    names = (first.name, second.name) if named else ("--kind", "planted")
+    got, document, _ = invoke(tmp_path, "mutants", *names, "--budget", "1")
+    assert (got, document["found"], document["total"]) == (status, 1, 1)
+    (left_out,) = document["reasons" if named else "notes"]
+    assert left_out.startswith("planted defects: 1 of ")
 
 
 def test_mutants_that_survive_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +156,20 @@ def test_mutants_that_survive_are_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert (document["mechanical"]["killed"], document["mechanical"]["total"]) == (1, 2)
     assert "survived: not told" in output
     assert document["reasons"] == ["50.0 % of the mechanical mutants were noticed"]
+
+
+def test_mutants_on_a_machine_where_everything_fails_are_not_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str) -> Target:
+        raise OSError(f"no directory for {name}")
+
+    monkeypatch.setattr("fuzz.mutants.trial.load", fails)
+    monkeypatch.setattr("fuzz.cli.SUBJECTS", {"raft.peer": ("peer",)})
+    status, document, _ = invoke(tmp_path, "mutants", "--kind", "mechanical")
+    assert (status, document["mechanical"]["killed"]) == (3, 0)
+    assert document["mechanical"]["unfinished"]
+    assert all("as it is, unchanged" in why for why in document["mechanical"]["unfinished"])
 
 
 def test_an_empty_run_is_inconclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,16 +218,15 @@ def test_a_pre_vote_counts_for_the_term_that_it_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("kind", [MessageType.REQUEST_VOTE, MessageType.PRE_VOTE])
-@pytest.mark.parametrize(("node_id", "log"), [(1, (99, 49)), (1, (1, 1)), (2, (1, 1))])
-def test_d14_a_stranger_deposes_no_leader_and_raises_no_term_with_an_older_log(
-    kind: MessageType, node_id: int, log: tuple[int, int]
+@pytest.mark.parametrize("node_id", [1, 2])
+def test_d14_a_stranger_is_refused_its_vote_and_raises_no_term(
+    kind: MessageType, node_id: int
 ) -> None:
     cluster = Cluster()
     cluster.elect(1)
     cluster.tick(times=3)
     cluster.forget_leader(node_id)
-    index, term = log
-    request = Message(7, kind, 9, 50, last_log_index=index, last_log_term=term)
+    request = Message(7, kind, 9, 50, last_log_index=99, last_log_term=49)
     cluster.deliver(Envelope(9, node_id, request))
     answer = cluster.sent[-1]
     assert (answer.receiver, answer.message.success, answer.message.term) == (9, False, 2)

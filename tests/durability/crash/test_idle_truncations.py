@@ -51,6 +51,19 @@ def cut_and_written() -> tuple[Script, int, bytes]:
     return script.truncate(file, 0).write(file, 0, b"B" * 10), file, b"B" * 10
 
 
+@pytest.mark.parametrize(
+    ("model", "is_taken"), [("ext4-dioread_lock", True), ("btrfs", True), ("xfs", False)]
+)
+def test_a_truncation_to_the_same_size_may_bring_that_without_its_data(
+    model: str, is_taken: bool
+) -> None:
+    script = Script()
+    file = script.create(b"a", b"A" * PAGE)
+    plan = Plan(MODELS[model], script.truncate(file, PAGE).acknowledge().trace())
+    found = Content({b"a": bytes(PAGE)}, {}, frozenset())
+    assert (plan.explain(found, len(PROMISED)) is not None) == is_taken
+
+
 Run = Callable[[], tuple[Script, int, bytes]]
 
 

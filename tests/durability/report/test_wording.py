@@ -78,7 +78,7 @@ CUTS = (
         ("mutants", {"found": 14, "total": 14}, "14 of 14 planted defects found"),
         (
             "mutants",
-            {"mechanical": {"killed": 95, "total": 99}},
+            {"found": 0, "total": 0, "mechanical": {"killed": 95, "total": 99}},
             "95 of 99 mechanical mutants noticed",
         ),
         (

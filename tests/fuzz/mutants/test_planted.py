@@ -1,12 +1,17 @@
 """The planted defects are where they are said to be, and the fuzzing notices them."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from durability.errors import UsageError
 from durability.mutants.edited import edit, edited_package, source
+from fuzz.campaign import Limits, Run
 from fuzz.corpus import Corpus
 from fuzz.mutants.hunt import hunt
 from fuzz.mutants.planted import PLANTED, PlantedDefect
+from fuzz.report import Found
 from fuzz.targets import TARGETS
 
 CORPUS = Corpus.find()
@@ -72,3 +77,34 @@ def test_a_defect_that_makes_no_program_is_not_found_and_says_so() -> None:
     assert not done.found
     assert done.unfinished.keys() == {"replay", "struct", "default", "random", "hypothesis"}
     assert all("OSError" in why for why in done.unfinished.values())
+
+
+def test_what_fuzzing_finds_in_the_unedited_package_too_is_no_find(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    defect = BY_NAME["relation-of-two-fields"]
+    controls: list[int | None] = []
+
+    def fuzz_with(breaks: Callable[[str], bool]) -> Callable[..., Run]:
+        def fuzz(
+            target: str, mutator: str, limits: Limits, *_: object, package_root: Path, **__: object
+        ) -> Run:
+            del mutator
+            content = (package_root / defect.path).read_text()
+            if content == source(defect.path):
+                controls.append(limits.executions)
+            found = [Found(7, "OSError", "place", "text", b"")] if breaks(content) else []
+            return Run(target, 7, findings=found)
+
+        return fuzz
+
+    monkeypatch.setattr("fuzz.mutants.hunt.fuzz", fuzz_with(lambda content: defect.new in content))
+    done = hunt(defect, CORPUS, 1, compare=False)
+    assert (done.techniques, done.unfinished) == ({"replay": 0, "struct": 7}, {})
+    assert controls == [7]
+    monkeypatch.setattr("fuzz.mutants.hunt.fuzz", fuzz_with(lambda _: True))
+    done = hunt(defect, CORPUS, 1, compare=False)
+    assert not done.found
+    assert done.unfinished == dict.fromkeys(
+        ("struct", "default"), "it breaks a law as it is, unchanged: text"
+    )

@@ -1,5 +1,7 @@
 """Changed modules in a child: what is found, and what becomes of a change that is no decoder."""
 
+import resource
+
 import pytest
 
 from durability.errors import InconclusiveError
@@ -69,6 +71,46 @@ def test_memory_is_bounded() -> None:
     line = "        if role >= len(_ROLES):\n"
     greedy = changed(line, f"        bytearray(2**31)\n{line}")
     assert "MemoryError" in attempt(greedy, "peer", SEARCHES[0]).message
+
+
+def test_what_the_machine_does_to_the_unchanged_module_too_is_no_find() -> None:
+    """The file that an input is written to cannot be written: every input breaks a law."""
+    paths = Corpus.find().files("toml_target")
+
+    def replay_on_a_full_disk(target: Target, check: Check) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        replay(paths)(target, check)
+
+    path = "durability/targets/program.py"
+    harmless = Changed("durability.targets.program", compile(source(path), path, "exec"))
+    assert attempt(harmless, "toml_target", replay(paths[:3])).executions == 0
+    with pytest.raises(InconclusiveError, match=r"as it is, unchanged: .*OSError"):
+        attempt(harmless, "toml_target", replay_on_a_full_disk)
+
+
+def test_a_target_that_can_never_be_made_ready_is_no_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> Target:
+        raise OSError(f"no directory for {name}")
+
+    monkeypatch.setattr("fuzz.mutants.trial.load", fails)
+    with pytest.raises(InconclusiveError, match="unchanged: before any input: OSError"):
+        attempt(changed(*ROLE), "peer", SEARCHES[0])
+
+
+def test_the_control_has_the_inputs_up_to_the_one_that_was_found_and_no_other() -> None:
+    """The search breaks a law by itself right behind the input that tells the change."""
+    number = attempt(changed(*ROLE), "peer", SEARCHES[0]).executions
+    inputs = [path.read_bytes() for path in PATHS[:number]]
+
+    def goes_on(target: Target, check: Check) -> None:
+        del target
+        for data in inputs:
+            check(data)
+        raise OSError("one input too many")
+
+    assert attempt(changed(*ROLE), "peer", goes_on).executions == number
+    with pytest.raises(InconclusiveError, match="ended with"):
+        attempt(UNCHANGED, "peer", goes_on)
 
 
 def test_a_child_that_fails_has_shown_nothing() -> None:
