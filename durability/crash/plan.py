@@ -38,17 +38,18 @@ class Plan:
         def moment(cut: int) -> Iterator[Moment]:
             nonlocal seen
             now = disk.version, len(disk.pending), printed
-            if now != seen and cut >= self._since:
+            if now != seen:
                 seen = now
                 yield Moment(disk, cut, printed)
 
         for number, record in enumerate(self._trace.records):
+            is_behind = number >= self._since  # no cut is in a call that has returned by then
             if isinstance(record, Output):
-                yield from moment(number)
+                yield from moment(number) if is_behind else ()
                 printed += len(record.data)
                 continue
             for _ in disk.feed(record, number):
-                yield from moment(number + 1)
+                yield from moment(number + 1) if is_behind else ()
         yield from moment(len(self._trace.records))
 
     def explain(self, content: Content, acknowledged_bytes: int) -> CrashState | None:

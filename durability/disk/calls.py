@@ -41,9 +41,8 @@ class _Met(msgspec.Struct):
     """What one run came to; `failed` says that its disk did, `fired` that the trace proves it.
 
     `violations` are of a kind each; `cases` are the states of those whose kind this process has not
-    met before, by kind. `cut_off` says that a sync was held, and that the run ended at its
-    deadline.
-    `faults` are as in `Outcome`.
+    met before, by kind. `cut_off`: a sync was held, and the run ended at its deadline. `faults` are
+    as in `Outcome`.
     """
 
     at: int

@@ -4,8 +4,12 @@ import pytest
 
 from durability.audit.guarantees import breach
 from durability.audit.judgement import Judgement
+from durability.audit.promises import Heard, Promises
 from durability.audit.recovered import DirectoryAudit
-from durability.disk.damage import ended
+from durability.crash.content import Content
+from durability.disk.damage import ended, judge_damage
+from durability.targets import catalogue
+from tests.durability.commands import program
 
 INTACT = DirectoryAudit(path="", format="v2")
 TORN = DirectoryAudit(path="", format="v2", tail="torn")
@@ -95,3 +99,15 @@ def test_what_is_wrong_at_rest_already_is_the_damage_and_not_how_it_was_met() ->
 def test_who_is_elected_late_but_accepts_has_not_refused() -> None:
     of = judgement("lost", "not-elected", recovered=["1"])
     assert met(of, ROTTEN, is_rot=True) == HIDDEN
+
+
+def test_what_the_own_audit_cannot_tell_shows_nothing() -> None:
+    target = catalogue.find(program("careful_log"))
+    promises = Promises.of(target, [Heard("run", ["ack 1", "ack 2"])])
+    nothing = Content({}, {}, frozenset())
+    of = judgement("audit", "lost", recovered=["1"])
+    end, judged = judge_damage(target, nothing, promises, of, "lying")
+    assert (end, judged.violations) == ("untold", [])
+    assert ["own audit" in fault for fault in judged.faults] == [True]
+    end, judged = judge_damage(target, nothing, promises, judgement(recovered=ITEMS), "lying")
+    assert (end, judged.is_clean) == ("intact", True)

@@ -100,6 +100,7 @@ def store(work: Callable[[Filesystem], None], recover: Callable[[Filesystem], No
 
 
 def met(target: Target, *failures: Failure) -> dict[str, Outcome]:
+    """Return what each failure comes to."""
     return failures_in_memory(target, failures, DiskScope(faults=failures))
 
 
