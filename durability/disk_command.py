@@ -85,6 +85,9 @@ def disk_command(
     if at is not None and (faults is not None or fault is None or "," in fault):
         raise UsageError("--at N is for one fault, without --faults")
     found = catalogue.find(target)
+    names = chosen(found, mechanism, fault)
+    if at is not None and FAULTS[names[0]].family != "call":
+        raise UsageError(f"--at N is for a call that fails: {names[0]} is met in other ways")
     if found.stream_bytes is not None:
         found = dataclasses.replace(
             found, stream_bytes=min(found.stream_bytes, stream_bytes or found.stream_bytes // _PART)
@@ -101,7 +104,7 @@ def disk_command(
     )
     budget_s = common["budget"]
     scope = DiskScope(
-        faults=chosen(found, mechanism, fault),
+        faults=names,
         calls=faults,
         at=at,
         jobs=common["jobs"] or len(os.sched_getaffinity(0)),

@@ -47,7 +47,7 @@ def disk_faults(
     began = time.monotonic()
     in_memory = _in_memory(target, scope, mechanism)
     result = Result("disk", seed=plan.seed)
-    outcomes = failures_in_memory(target, in_memory)
+    outcomes = failures_in_memory(target, in_memory, scope)
     others = [name for name in scope.faults if name not in outcomes]
     operations = None
     if others:
@@ -56,9 +56,11 @@ def disk_faults(
             trace, measured = traced(target, plan)
             faults = _Faults(target, plan, scope, trace, measured, progress)
             try:
-                for number, name in enumerate(others, start=1):
+                for number, name in enumerate(others, start=len(in_memory) + 1):
+                    until = scope.share(number, len(scope.faults))
                     outcomes[name] = Outcome()
-                    faults.meet(name, scope.share(number, len(others)), outcomes[name])
+                    faults.meet(name, until, outcomes[name])
+                    outcomes[name].time_was_up = until is not None and time.monotonic() >= until
             except KeyboardInterrupt:
                 result.reasons.append(f"interrupted while the fault was {name}")
             except WorkerError as error:
@@ -82,6 +84,7 @@ def _in_memory(target: Target, scope: DiskScope, mechanism: Mechanism) -> list[F
     """Return the faults that a disk of ours is to have."""
     takes_a_disk = target.work_in_memory is not None and target.recover_in_memory is not None
     able = [name for name in get_args(Failure) if name in scope.faults and FAULTS[name].in_memory]
+    picks = scope.calls is not None or scope.at is not None
     if mechanism == "memory":
         if not takes_a_disk:
             raise UsageError(
@@ -89,8 +92,11 @@ def _in_memory(target: Target, scope: DiskScope, mechanism: Mechanism) -> list[F
             )
         if lacking := [name for name in scope.faults if name not in able]:
             raise UsageError(f"a disk of ours in memory has no {lacking[0]}: give --fault")
+        if picks:
+            raise UsageError(
+                "a disk of ours in memory fails at each operation: no --at and no --faults"
+            )
         return able
-    picks = scope.calls is not None or scope.at is not None
     return able if takes_a_disk and mechanism == "auto" and not picks else []
 
 
@@ -170,9 +176,11 @@ def _add(
         for violation in outcome.found.values()
     ]
     result.reasons += [f"{name}: {reason}" for reason in outcome.reasons()]
-    if outcome.possible is None or scope.at is not None:
-        return
-    wanted = outcome.possible if scope.calls is None else min(scope.calls, outcome.possible)
-    if scope.until is not None and outcome.fired < wanted:
-        text = f"{name}: time was up after {outcome.fired} of {wanted}"
-        (result.notes if scope.calls is None else result.reasons).append(text)
+    if outcome.cut_off:
+        result.notes.append(
+            f"{name}: {outcome.cut_off} of {outcome.fired} runs were followed for"
+            f" {plan.deadline_s:g} s, with threads that went on: longer with --measure SECONDS"
+        )
+    if scope.at is None and (shortfall := outcome.shortfall(scope.calls)):
+        told = result.notes if scope.calls is None else result.reasons
+        told.append(f"{name}: {shortfall}")

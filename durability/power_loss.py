@@ -85,11 +85,17 @@ def power_loss(target: Target, plan: Plan, scope: LossScope, progress: Progress)
         except WorkerError as error:
             outcome.reasons.append(str(error))
         violations = outcome.violations(confirming(target, plan, scope, outcome))
+        figures = exploration.figures()
+    outcome.reasons += [
+        f"{name}: {of['distinct']} contents were explored, but {of['legal']} counted as all"
+        for name, of in figures["models"].items()
+        if of["distinct"] > of["legal"]
+    ]
     return Result(
         command="powerloss",
         seed=plan.seed,
         elapsed_s=time.monotonic() - began,
-        figures=exploration.figures(),
+        figures=figures,
         violations=[*violations],
         reasons=tally.most_important([*outcome.reasons, *outcome.doubts()]),
         notes=outcome.notes,
@@ -220,7 +226,7 @@ class _Exploration:
         states = self._states[name]
         legal, is_lower_bound = StatesPlan(Model.named(name), self._trace).count()
         return {
-            "legal": max(legal, states.distinct),
+            "legal": max(legal, states.distinct) if is_lower_bound else legal,
             "legal_is_lower_bound": is_lower_bound,
             "explored": self.tally.explored[name],
             "distinct": states.distinct,

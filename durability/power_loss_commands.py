@@ -80,7 +80,7 @@ def _torn(models: tuple[str, ...], sector_bytes: int) -> tuple[str, ...]:
     "--crashes",
     type=click.IntRange(1),
     metavar="N",
-    help=f"How many first crashes with either; by default {CRASHES}.",
+    help=f"How many first crashes with either; by default {CRASHES}, or all with --exhaustive.",
 )
 @click.option("--no-pruning", is_flag=True, help="Recover also what recovery cannot tell apart.")
 @click.option(
@@ -145,7 +145,8 @@ def powerloss(
     with CampaignProgress("states", None, Console(stderr=True)) as progress:
         advance = partial(_advance, progress)
         if in_recovery or after_kill:
-            crashes = Crashes("kill" if after_kill else "cut", count or CRASHES, count is not None)
+            how_many = count or (None if exhaustive else CRASHES)
+            crashes = Crashes("kill" if after_kill else "cut", how_many, count is not None)
             return second_crash(found, plan, scope, crashes, advance)
         return power_loss(found, plan, scope, advance)
 

@@ -94,8 +94,7 @@ def _replay_state(path: str) -> Judgement:
         with TemporaryDirectory(prefix="durability-") as base, Bench(target, base) as bench:
             (judgement,) = bench.judge(case.content, [promises])
         if case.damage:
-            _, violations = judge_damage(target, case.content, promises, judgement, case.damage)
-            judgement = msgspec.structs.replace(judgement, violations=violations)
+            _, judgement = judge_damage(target, case.content, promises, judgement, case.damage)
         return msgspec.msgpack.encode(judgement)
 
     return msgspec.msgpack.decode(run_alone(work), type=Judgement)

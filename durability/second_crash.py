@@ -43,11 +43,12 @@ Progress = Callable[[Explored], None]
 class Crashes(msgspec.Struct, frozen=True):
     """How the first run ends, and how many of these crashes are followed under each model.
 
-    `explicit` says that the user asked for so many, so that less for want of time shows nothing.
+    `count` is None for all there are. `explicit` says that the user asked for so many, so that less
+    for want of time shows nothing.
     """
 
     first: First
-    count: int = CRASHES
+    count: int | None = CRASHES
     explicit: bool = False
 
 
@@ -56,7 +57,8 @@ def second_crash(
 ) -> Result:
     """Cut the power in recoveries; recover once more and judge.
 
-    The states of a model are shared out among the first crashes. Raises as `power_loss` does.
+    The states of a model are shared out among the first crashes; of all these, each has as many.
+    Raises as `power_loss` does.
     """
     began = time.monotonic()
     with TemporaryDirectory(prefix="durability-", dir=plan.directory) as base:
@@ -91,11 +93,15 @@ class _Crash(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Followed(msgspec.Struct, frozen=True, array_like=True):
-    """What became of the recovery's states; `course` is given where something was broken."""
+    """What became of the recovery's states; `course` is given where something was broken.
+
+    `digests` are those of the contents.
+    """
 
     model: str
     explored: Explored
     course: Course | None
+    digests: list[bytes]
 
 
 class _Exploration:
@@ -111,8 +117,9 @@ class _Exploration:
         self._began = began
         self._trace, self._measured = traced(target, plan, with_sources=True)
         self._kills = likely_kills(self._trace, target.tear, random.Random(plan.seed))
-        self._each = None if scope.exhaustive else max(1, scope.states // crashes.count)
+        self._each = None if scope.exhaustive else max(1, scope.states // (crashes.count or 1))
         self._followed = dict.fromkeys(scope.models, 0)
+        self._contents: dict[str, set[bytes]] = {name: set() for name in scope.models}
         self._exploring_s = 0.0
         self.tally = LossTally(target, plan, self._measured, scope.models)
 
@@ -126,10 +133,16 @@ class _Exploration:
                     item = msgspec.msgpack.decode(outcome, type=_Followed)
                     self.tally.take(name, item.course, item.explored)
                     self._followed[name] += 1
+                    self._contents[name].update(item.digests)
                     progress(item.explored)
                     self._exploring_s = time.monotonic() - began
                 if until is not None and time.monotonic() >= until:
                     self._note_time(name)
+                elif self._scope.exhaustive and self._followed[name] == self._crashes.count:
+                    self.tally.notes.append(
+                        f"exhaustive for {self._followed[name]} first crashes under {name}, as was"
+                        " asked for: there may be more"
+                    )
 
     def _until(self, share: float) -> float | None:
         budget_s = self._scope.budget_s
@@ -137,8 +150,9 @@ class _Exploration:
 
     def _note_time(self, name: str) -> None:
         if self._scope.exhaustive or self._scope.explicit or self._crashes.explicit:
-            of = f"{self._followed[name]} of {self._crashes.count}"
-            self.tally.reasons.append(f"time was up after {of} first crashes under {name}")
+            of = "" if self._crashes.count is None else f" of {self._crashes.count}"
+            followed = f"{self._followed[name]}{of}"
+            self.tally.reasons.append(f"time was up after {followed} first crashes under {name}")
 
     def _first(self, name: str) -> Iterator[bytes]:
         for crash in self._of_kind(name):
@@ -149,9 +163,15 @@ class _Exploration:
     def _of_kind(self, name: str) -> Iterator[_Crash]:
         count = self._crashes.count
         if self._crashes.first == "kill":
-            yield from (_Crash(name, number) for number in range(min(count, len(self._kills))))
+            yield from (_Crash(name, number) for number in range(len(self._kills[:count])))
             return
-        states = LossStates(Model.named(name), self._trace, seed=self._plan.seed, limit=count)
+        states = LossStates(
+            Model.named(name),
+            self._trace,
+            seed=self._plan.seed,
+            limit=count,
+            exhaustive=count is None,
+        )
         for number, draw in enumerate(states):
             yield _Crash(name, number, draw.moment, as_bytes(draw.kept))
 
@@ -182,7 +202,7 @@ class _Exploration:
                 kept = int.from_bytes(crash.kept, "big")
                 course = first.after_cut(model, Draw(crash.moment, kept))
         except (DurabilityError, OSError) as error:
-            return _Followed(model.name, Explored(0, 0, 0, [], [str(error)], []), None)
+            return _Followed(model.name, Explored(0, 0, 0, [], [str(error)], []), None, [])
         states = LossStates(
             model,
             course.trace,
@@ -194,7 +214,8 @@ class _Exploration:
         later = self._measured.announced
         with LossExplorer(self._target, self._plan.directory, course, later, known) as explorer:
             explored = explorer.explore(model, list(states))
-        return _Followed(model.name, explored, course if explored.broken else None)
+        shown = course if explored.broken else None
+        return _Followed(model.name, explored, shown, sorted(states.digests))
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by the names that they have in the JSON."""
@@ -211,13 +232,13 @@ class _Exploration:
         }
 
     def _figures_of(self, name: str) -> dict[str, Any]:
-        """Return those of a model; each content of each recovery is a legal state of its own."""
-        explored = self.tally.explored[name]
+        """Return those of a model; of the contents that there are only those met are known."""
+        distinct = len(self._contents[name])
         return {
-            "legal": explored,
+            "legal": distinct,
             "legal_is_lower_bound": True,
             "first_crashes": self._followed[name],
-            "explored": explored,
-            "distinct": explored,
+            "explored": self.tally.explored[name],
+            "distinct": distinct,
             "violations": self.tally.broken[name],
         }

@@ -11,8 +11,10 @@ The rules of the Raft paper (figure 2), with what experience has added:
 - A vote or pre-vote is refused, and the term not raised, as long as a leader is heard: who alone
   cannot hear it, or was removed and does not know, does not force it down (section 4.2.3). The
   exception is a vote for whom the leader has handed over to, which says so in `success`.
-- Who is not a member is granted nothing and disturbs no term. Only what a leader sends is taken
-  from anybody: a node that is new, or has been away, does not know the members yet.
+- Who is not a member is granted nothing and disturbs no term: of no configuration that may be in
+  effect, since those who hold different changes, none of them committed, could refuse each other
+  for ever. Only what a leader sends is taken from anybody: a node that is new, or has been away,
+  does not know the members yet.
 - Who may lack entries that it has acknowledged votes for nobody, itself included, until a leader
   has brought them back (`Metadata.is_complete`).
 """
@@ -129,10 +131,15 @@ class Member:
     def _is_member(self, node_id: int) -> bool:
         return node_id in self.replica.membership.ids
 
+    def _may_be_member(self, node_id: int) -> bool:
+        """Say whether it is one by what is committed, or by a change that is not or may not be."""
+        replica = self.replica
+        return node_id in replica.membership.ids_from(replica.commit_index)
+
     def _take(self, message: Message) -> DropReason | None:
         """Compare the terms, and do what the message says; a reason says why it does not count."""
         current_term = self.replica.current_term
-        if message.type in _VOTES and not self._is_member(message.sender):
+        if message.type in _VOTES and not self._may_be_member(message.sender):
             self._refuse(message)
             return None
         if message.term < current_term:

@@ -59,6 +59,11 @@ class Membership:
         """Say which configuration was in effect at `index`, the snapshot's or a later one."""
         return next(peers for stored, peers in reversed(self._history) if stored <= index)
 
+    def ids_from(self, index: int) -> frozenset[int]:
+        """Return the ids of all members of the one in effect at `index`, or of any later one."""
+        later = [peers for stored, peers in self._history if stored > index]
+        return frozenset(peer.id for peers in (self.as_of(index), *later) for peer in peers)
+
     def compact(self, index: int) -> None:
         """Forget the configurations that were no longer in effect at `index`."""
         later = [(stored, peers) for stored, peers in self._history if stored > index]

@@ -173,12 +173,11 @@ def _recover_log(
     last = survey.tail
     if not _agrees(survey, base):
         good, entries, last = [], [], base
-    if last.term > metadata.current_term:
-        reason = f"its term is {metadata.current_term}, and the log ends in term {last.term}"
-        raise CorruptionError(filesystem.path(METADATA_NAME), 40, None, reason)
+    _check_term(filesystem, metadata, last)
 
-    # A kill may have come before the sync of a rename: what segments go for must not go itself.
-    filesystem.sync()
+    if covered or len(good) < len(kept):
+        # A kill may have come before the sync of a rename: what they go for must not go itself.
+        filesystem.sync()
     if damage:
         metadata = _give_up(filesystem, metadata, snapshot)
     for first in firsts[:covered]:
@@ -196,6 +195,13 @@ def _recover_log(
         del entries[: base.index + 1 - good[0]]
     verdict = _verdict(survey, damage)
     return Recovered(metadata, snapshot, good, entries, last.crc, verdict)
+
+
+def _check_term(filesystem: Filesystem, metadata: Metadata, last: Tail) -> None:
+    """Step 7: no term is in the log that was not durable before it."""
+    if last.term > metadata.current_term:
+        reason = f"its term is {metadata.current_term}, and the log ends in term {last.term}"
+        raise CorruptionError(filesystem.path(METADATA_NAME), 40, None, reason)
 
 
 def _lower_durable_index(filesystem: Filesystem, metadata: Metadata, last_index: int) -> Metadata:

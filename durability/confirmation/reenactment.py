@@ -107,7 +107,7 @@ class Reenactment:
 
 
 def perform(acts: list[Act], performance: Performance) -> None:
-    """Perform calls, one after the other. Raises OSError."""
+    """Perform calls, one after the other. Raises as `Performance.perform` does."""
     for act in acts:
         if isinstance(act, Close):
             performance.close(act.file)

@@ -22,7 +22,10 @@ from durability.trace.kill_order import PAGE_BYTES
 WORK_MAX: Final = 50_000
 """How many units and operations are looked at, and how many boxes compared, for an exact count."""
 
-_CONTENTS_MAX: Final = 256
+COUNT_MAX: Final = 2**53 - 1
+"""The largest number that every reader of JSON takes as it is."""
+
+_CONTENTS_MAX: Final = 1024
 """How many contents are told apart of a unit, and of a file with several names."""
 
 _Unit = frozenset[bytes]
@@ -41,7 +44,7 @@ class StateCount:
         self.is_lower_bound = False
         # Where there is a log, several sectors of a new page are written as one.
         self._unit_bytes = PAGE_BYTES if model.logged else model.unit_bytes
-        self._looking_left = self._comparing_max = work_max
+        self._looking_left = self._boxes_left = self._comparing_max = work_max
         self._boxes: defaultdict[_Key, set[_Units]] = defaultdict(set)
 
     def add(self, moment: Moment) -> None:
@@ -54,9 +57,11 @@ class StateCount:
             kept = moment.with_needed(chosen)
             allowed = moment.without(everything_shared & ~chosen)
             for key, units in self._boxes_of(contents, moment.paths(chosen), kept, allowed):
-                if self._is_spent(1):
-                    return
                 self._boxes[key].add(units)
+                self._boxes_left -= 1
+                if self._boxes_left < 0:
+                    self.is_lower_bound = True
+                    return
 
     def _is_spent(self, work: int) -> bool:
         """Note some work; tell whether it is one too many."""
@@ -84,17 +89,18 @@ class StateCount:
     def _choices_of(
         self, contents: UnitContents, file: int, kept: int, allowed: int
     ) -> Iterator[tuple[int, _Units]]:
-        """Yield the sizes that a file may have, each with what may be in its units."""
+        """Yield the sizes that a file may have, each with what may be in its units.
+
+        At least one, so that there is a box of all files, however much work was done before.
+        """
         choices = FileChoices(contents.moment, file, kept, allowed)
         for sized in choices.sized():
             size = contents.size(file, sized)
-            written: defaultdict[int, int] = defaultdict(int)
-            free = choices.data(sized)
-            for part in choices.parts(sized):
-                written[_place(contents.moment, part) // contents.unit_bytes] |= part
             count = -(-size // contents.unit_bytes)
-            if self._is_spent(1 + count + free.bit_count()):
-                return
+            data = choices.data(sized)
+            written: defaultdict[int, int] = defaultdict(int)
+            for part in choices.parts(data):
+                written[_place(contents.moment, part) // contents.unit_bytes] |= part
             yield (
                 size,
                 tuple(
@@ -102,6 +108,8 @@ class StateCount:
                     for number in range(count)
                 ),
             )
+            if self._is_spent(1 + count + data.bit_count()):
+                return
 
     def _unit(self, contents: UnitContents, file: int, sized: int, free: int, number: int) -> _Unit:
         """Return what may be in a unit, to which some free data was written."""
@@ -121,11 +129,11 @@ class StateCount:
             self.is_lower_bound |= next(contents, None) is not None
 
     def total(self) -> int:
-        """Return how many states there are, or at least are."""
+        """Return how many states there are, or at least are; `COUNT_MAX` for all more."""
         union = _Union(self._comparing_max)
         found = sum(union.count(list(boxes)) for boxes in self._boxes.values())
-        self.is_lower_bound |= union.is_lower_bound
-        return found
+        self.is_lower_bound |= union.is_lower_bound or found > COUNT_MAX
+        return min(found, COUNT_MAX)
 
 
 class _Union:

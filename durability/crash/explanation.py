@@ -54,7 +54,7 @@ class _Search:
             if len(self._moment.file(file, sized)) != len(seen):
                 continue
             found = sized
-            for part in choices.parts(sized):
+            for part in choices.parts(choices.data(sized)):
                 matching = self._matching(file, seen, sized, part)
                 if matching is None:
                     break

@@ -41,7 +41,7 @@ class _File:
 
     `blocks` has each page that may have a block, `units` the last operation on each unit; `growths`
     those since the last `Shrink` or `Shift`, the `barrier`. On disk it is at least `reached` bytes
-    long.
+    long. `unordered` is the data that nothing on its unit depends on.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class _File:
         self.units: dict[int, Operation] = {}
         self.growths: list[Grow] = []
         self.barrier: Operation | None = None
+        self.unordered: list[Data] = []
 
     def in_place(self, page: int) -> bool:
         """Tell whether a page certainly has a block, so that a write to it goes there."""
@@ -77,6 +78,13 @@ class _File:
                 self.reached = max(self.reached, growth.size)
         self.growths = [growth for growth in self.growths if not growth.durable]
         return bool(self.growths) and size > self.reached
+
+    def may_end_at(self, size: int) -> bool:
+        """Tell whether the file on disk may have a size already, though it is longer."""
+        growths = [growth for growth in self.growths if growth.size > size]
+        known = {self.reached, *(growth.size for growth in self.growths)}
+        is_open = self.may_be_shorter_than(self.size)
+        return is_open and size in known and not any(growth.joins for growth in growths)
 
     def forget_pages(self, first: int) -> None:
         """Note that the blocks from a page on are gone."""
@@ -206,6 +214,8 @@ class FileChanges:
             if self._model.units_in_order:
                 need(operation, before)
             view.units[unit] = operation
+        if not self._model.units_in_order:
+            view.unordered.append(operation)
 
     def _grow(
         self, file: int, path: bytes, size: int, wrote: list[Operation], *, at_once: bool
@@ -238,14 +248,20 @@ class FileChanges:
             yield self._grow(file, path, size, [], at_once=True)
             return
         if size == view.size:
-            if self._model.copy_on_write and view.is_growing:
-                # btrfs takes the size as it is, without the data that was to bring it.
+            takes = self._model.copy_on_write or self._model.growth in _BEFORE_DATA
+            if takes and view.is_growing:
+                # btrfs and ext4 take the size as it is, without the data that was to bring it.
                 yield self._grow(file, path, size, [], at_once=True)
             return
         page = size // PAGE_BYTES
         tail = min(view.size, (page + 1) * PAGE_BYTES) - size
         shrink = Shrink(
-            record=self._log.record, path=path, file=file, size=size, zeroes=self._model.data_in_log
+            record=self._log.record,
+            path=path,
+            file=file,
+            size=size,
+            zeroes=self._model.data_in_log,
+            idle=view.may_end_at(size),
         )
         if size % PAGE_BYTES and page in view.blocks and not self._model.data_in_log:
             # The page in memory ends in zeros from now on, and may be written before the size is.
@@ -308,6 +324,8 @@ class FileChanges:
         # What is moved is written first: man 2 fallocate, and in each of the three file systems.
         first = record.offset // self._model.unit_bytes
         shift.needs += [made for unit, made in view.units.items() if unit >= first]
+        shift.needs += [data for data in view.unordered if data.end > record.offset]
+        view.unordered = [data for data in view.unordered if data.end <= record.offset]
         # Only to the end: a size comes with the last page, whether or not those before are there.
         shift.needs += [growth for growth in view.growths if growth.size == view.size]
         view.size += length

@@ -5,10 +5,13 @@ place is not known before. The rest of each file is independent of other files; 
 chosen, the data of each page is independent of other pages.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from durability.crash.moment import Moment, bits
 from durability.crash.operations import Data, Grow, Names, Operation, Shift, Shrink
+from durability.trace.kill_order import PAGE_BYTES
 
 
 def shared(moment: Moment) -> int:
@@ -38,12 +41,15 @@ class FileChoices:
         self._free = moment.of_file(file) & allowed
 
     def sized(self) -> Iterator[int]:
-        """Yield sets that give the file each size it may have, and no more data than that needs."""
+        """Yield sets that give the file each size it may have, and no more data than that needs.
+
+        What came last is chosen first.
+        """
         moment = self._moment
         undecided = self._free & ~self._kept
-        growing = [0, *(1 << at for at in bits(of_kind(moment, undecided, Grow)))]
+        growing = [1 << at for at in bits(of_kind(moment, undecided, Grow))]
         for cut in moment.legal(of_kind(moment, undecided, Shrink, Shift)):
-            for grown in growing:
+            for grown in (*reversed(growing), 0):
                 yield moment.with_needed(self._kept | cut | grown)
 
     def data(self, sized: int) -> int:
@@ -53,25 +59,34 @@ class FileChoices:
         free = of_kind(moment, self._free & ~sized, Data)
         return sum(1 << at for at in bits(free) if not moment.with_needed(1 << at) & absent)
 
-    def parts(self, sized: int) -> Iterator[int]:
-        """Divide that data into parts that neither depend on each other nor overlap."""
-        moment = self._moment
-        free = self.data(sized)
-        parts: list[tuple[int, int, int]] = []
-        for at in bits(free):
-            operation = moment.pending[at]
+    def parts(self, data: int) -> Iterator[int]:
+        """Divide data into parts that neither depend on each other nor overlap.
+
+        Data depends on no data of other pages, unless that is where it is `shared`.
+        """
+        pages: defaultdict[int, list[_Part]] = defaultdict(list)
+        for at in bits(data):
+            operation = self._moment.pending[at]
             assert isinstance(operation, Data)
             start, end, mask = operation.offset, operation.end, 1 << at
-            needed = moment.with_needed(mask) & free
+            needed = self._moment.with_needed(mask) & data
             apart = []
-            for part in parts:
-                if part[2] & needed or (part[0] < end and start < part[1]):
-                    start, end = min(start, part[0]), max(end, part[1])
-                    mask |= part[2]
+            for part in pages[start // PAGE_BYTES]:
+                if part.mask & needed or (part.start < end and start < part.end):
+                    start, end = min(start, part.start), max(end, part.end)
+                    mask |= part.mask
                 else:
                     apart.append(part)
-            parts = [*apart, (start, end, mask)]
-        return (mask for _, _, mask in parts)
+            pages[operation.offset // PAGE_BYTES] = [*apart, _Part(start, end, mask)]
+        return (part.mask for parts in pages.values() for part in parts)
+
+
+class _Part(NamedTuple):
+    """A set of data, and where it begins and ends in its file."""
+
+    start: int
+    end: int
+    mask: int
 
 
 def of_kind(moment: Moment, mask: int, *kinds: type[Operation]) -> int:

@@ -57,9 +57,14 @@ class LossStates:
         return len(self._seen)
 
     @property
+    def digests(self) -> set[bytes]:
+        """The digests of their contents."""
+        return {digest for _, digest in self._seen}
+
+    @property
     def distinct(self) -> int:
         """How many contents they have."""
-        return len({digest for _, digest in self._seen})
+        return len(self.digests)
 
     def __iter__(self) -> Iterator[Draw]:
         if self._exhaustive:

@@ -111,11 +111,13 @@ class Shrink(FileOperation):
     """A file was cut off; the blocks behind are gone.
 
     What stands behind the new size in its last block comes to light if the file grows again, unless
-    that has been overwritten with zeros: by `Data` of its own, or by this, where it `zeroes`.
+    that has been overwritten with zeros: by `Data` of its own, or by this, where it `zeroes`. Where
+    the file on disk may have that size already, it is `idle`: it may change nothing there.
     """
 
     size: int
     zeroes: bool = False
+    idle: bool = False
 
     @property
     def end(self) -> int:

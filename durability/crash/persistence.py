@@ -12,7 +12,7 @@ from durability.crash.models import Model, NameOrder
 from durability.crash.operations import ROOT, Data, FileOperation, Names, Operation, Shift, Shrink
 from durability.crash.splitting import Splitter
 from durability.crash.storage import Directories, Image
-from durability.crash.syncing import synced, synced_node
+from durability.crash.syncing import commits_changes_only, synced, synced_node
 from durability.trace.records import AnyRecord
 
 
@@ -63,7 +63,7 @@ class Persistence:
             yield
             if names:
                 names.settle()
-            self._settle(self._closure(wanted))
+            self._settle(self._closure(wanted, commits_changes_only(self.model, record)))
         if node is not None and node > ROOT:
             self._enter_log_tree(node)
 
@@ -88,8 +88,12 @@ class Persistence:
             ):
                 operation.after = None
 
-    def _closure(self, wanted: Iterable[Operation]) -> list[Operation]:
-        """Return operations with all that becomes durable with them, in order."""
+    def _closure(self, wanted: Iterable[Operation], changes_only: bool) -> list[Operation]:
+        """Return operations with all that becomes durable with them, in order.
+
+        With `changes_only` an idle truncation does without the log before it, unless something
+        behind it in the log does so too.
+        """
         found: set[int] = set()
         waiting = list(wanted)
         while waiting:
@@ -97,7 +101,14 @@ class Persistence:
             if operation.durable or id(operation) in found:
                 continue
             found.add(id(operation))
-            waiting += operation.needs if self._has_log_tree else operation.missing()
+            if self._has_log_tree or (changes_only and _is_idle(operation)):
+                waiting += operation.needs
+                continue
+            waiting += operation.missing()
+            before = operation.after
+            while before is not None and _is_idle(before):
+                before = before.after
+                waiting += [] if before is None else [before]
         return [operation for operation in self.pending if id(operation) in found]
 
     def _names_before(self, names: Names) -> Iterator[Names]:
@@ -151,3 +162,7 @@ class Persistence:
             )
             if not earlier.taken and not earlier.given:
                 earlier.settle()
+
+
+def _is_idle(operation: Operation) -> bool:
+    return isinstance(operation, Shrink) and operation.idle

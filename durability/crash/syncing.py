@@ -23,6 +23,7 @@ from durability.crash.operations import (
     Grow,
     Names,
     Operation,
+    Shrink,
 )
 from durability.crash.splitting import SYNCHRONOUS, Splitter
 from durability.trace.kill_order import PAGE_BYTES
@@ -79,10 +80,38 @@ def _file(
     ]
     if model.names is NameOrder.LOG:
         creation_only = data_only and not model.fdatasync_names
+        if creation_only:
+            found = _without_undone(found)
         found += _names(
             pending, lambda names: file in names.nodes and (names.creates or not creation_only)
         )
     return found
+
+
+def _without_undone(operations: list[Operation]) -> list[Operation]:
+    """Leave out, of operations on a file, those that an idle truncation behind them undoes."""
+    found: list[Operation] = []
+    for operation in operations:
+        if isinstance(operation, Shrink) and operation.idle:
+            end = operation.end
+            found = [one for one in found if isinstance(one, Data) and one.offset < end]
+        found.append(operation)
+    return found
+
+
+def commits_changes_only(model: Model, record: AnyRecord) -> bool:
+    """Tell whether a record leaves out what may change nothing on disk: fdatasync on ext4.
+
+    It commits an inode whose size on disk has changed: fs/ext4/inode.c, ext4_do_update_inode.
+    """
+    match record:
+        case Sync():
+            data_only = record.data_only and record.file is not None
+        case Write():
+            data_only = bool(record.flags & SYNCHRONOUS) and not record.flags & os.RWF_SYNC
+        case _:
+            data_only = False
+    return data_only and not model.fdatasync_names
 
 
 def _directory(

@@ -8,7 +8,8 @@ stop, or go on.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
+from typing import Final
 
 import msgspec
 
@@ -32,16 +33,23 @@ from durability.trace.records import Failed
 from durability.trace.supervisor import LACKED_ROOM
 from durability.trace.trace import Trace
 
+_CUTS_AT_ONCE: Final = 8
+"""So many states of a run are recovered together, where that can be."""
+
 
 class _Met(msgspec.Struct):
-    """What one run came to; `fired` says that its disk failed.
+    """What one run came to; `failed` says that its disk did, `fired` that the trace proves it.
 
-    `cases` are the states of violations whose kind this process has not met before, by kind.
+    `violations` are of a kind each; `cases` are the states of those whose kind this process has not
+    met before, by kind. `cut_off` says that a sync was held, and that the run ended at its
+    deadline.
     `faults` are as in `Outcome`.
     """
 
     at: int
+    failed: bool = False
     fired: bool = False
+    cut_off: bool = False
     acknowledged: int = 0
     violations: list[LossViolation] = []
     cases: dict[str, CrashStateCase] = {}
@@ -132,7 +140,8 @@ class _Rounds:
         told = kept(told, first, self._target.name, self._plan)
         self._outcome.add(told, met.acknowledged, met.faults)
         self._outcome.fired += met.fired
-        self._over |= not met.fired and met.at > len(self._met)
+        self._outcome.cut_off += met.cut_off
+        self._over |= not met.failed and met.at > len(self._met)
 
 
 def _calls(target: Target, plan: Plan, failure: Failure) -> list[tuple[str, bytes]]:
@@ -172,26 +181,45 @@ class _FailingRun:
             return _Met(order.at)
         why = run.fault if run.fault == LACKED_ROOM else incomplete(run)
         if why:
-            return _Met(order.at, fired=True, faults=[why])
-        met = _Met(order.at, fired=True)
-        states = list(_states(run.trace))
+            return _Met(order.at, failed=True, faults=[why])
+        cut_off = order.failure == "sync-stalled" and run.timed_out
+        met = _Met(order.at, failed=True, fired=True, cut_off=cut_off)
+        restart = _State("a restart", Content.of(run.trace.tree()), run.trace.lines())
+        self._judge(met, [restart], order, failed)
+        cuts = _cuts(run.trace)
+        while some := list(islice(cuts, _CUTS_AT_ONCE)):
+            if self._judge(met, some, order, failed):
+                break
+        return met
+
+    def _judge(self, met: _Met, states: list[_State], order: FailureOrder, failed: Failed) -> bool:
+        """Recover states and add what comes of it; tell whether one is broken.
+
+        What comes behind that one is left out: mostly it is broken by the same.
+        """
         judgements = self._bench.judge_all(
             [(state.content, [self._promises(state)]) for state in states]
         )
         for state, judgement in zip(states, judgements, strict=True):
             met.acknowledged = max(met.acknowledged, judgement.acknowledged)
             met.faults += judgement.faults
-            for violation in judgement.violations:
-                if violation.kind == "order" and self._gave_up(state, judgement):
+            broken = [
+                self._told(violation, order, failed, state)
+                for violation in judgement.violations
+                if violation.kind != "order" or not self._gave_up(state, judgement)
+            ]
+            for violation in broken:
+                if violation.kind in {known.kind for known in met.violations}:
                     continue
-                told = self._told(violation, order, failed, state)
-                met.violations.append(told)
+                met.violations.append(violation)
                 if violation.kind not in self._shown:
                     self._shown.add(violation.kind)
                     met.cases[violation.kind] = case_of(
-                        self._plan, told, state.content, state.lines, self._later
+                        self._plan, violation, state.content, state.lines, self._later
                     )
-        return met
+            if broken:
+                return True
+        return False
 
     def _promises(self, state: _State) -> Promises:
         return Promises.of(self._target, [Heard("run", state.lines)], self._later)
@@ -217,8 +245,7 @@ class _FailingRun:
         )
 
 
-def _states(trace: Trace) -> Iterator[_State]:
-    yield _State("a restart", Content.of(trace.tree()), trace.lines())
+def _cuts(trace: Trace) -> Iterator[_State]:
     for end, content in states_without_sync(trace):
         until = Trace(trace.initial, trace.records[:end])
         yield _State(f"a power cut behind: {until.records[-1]}", content, until.lines())

@@ -123,8 +123,8 @@ class _Judging:
 
     def _met(self, state: Damaged, promises: Promises, judgement: Judgement) -> _Met:
         run = self._run
-        end, violations = judge_damage(self._target, state.content, promises, judgement, run.damage)
-        told = [self._told(violation, state) for violation in violations]
+        end, judged = judge_damage(self._target, state.content, promises, judgement, run.damage)
+        told = [self._told(violation, state) for violation in judged.violations]
         news = [violation for violation in told if violation.kind not in self._shown]
         self._shown |= {violation.kind for violation in news}
         cases = {
@@ -133,7 +133,7 @@ class _Judging:
             )
             for violation in news
         }
-        return _Met(end, judgement.acknowledged, told, cases, judgement.faults)
+        return _Met(end, judged.acknowledged, told, cases, judged.faults)
 
     def _told(self, violation: Violation, state: Damaged) -> LossViolation:
         fault = self._run.fault

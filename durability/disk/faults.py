@@ -52,7 +52,8 @@ def chosen(target: Target, mechanism: Mechanism, names: str | None) -> tuple[str
     """Return the faults that NAME[,NAME] asks for; None: those that a program must survive.
 
     A drive that lies, and rot, can be told only by who keeps checksums: of other programs than the
-    built-in node that is asked on demand only. Raises UsageError.
+    built-in node that is asked on demand only, and of those whose recovery shows no items never:
+    what it says of an item that is missing is what it says of one that is wrong. Raises UsageError.
     """
     if names is None:
         knows = target.data == "raft"
@@ -65,4 +66,9 @@ def chosen(target: Target, mechanism: Mechanism, names: str | None) -> tuple[str
     for name in asked:
         if name not in FAULTS:
             raise UsageError(f"no fault of a disk is called {name!r}: {_LIST}")
+        if FAULTS[name].family != "call" and target.speech.recovered is None:
+            raise UsageError(
+                f"{target.name} prints no items when it recovers, so whether it refuses damage or"
+                f" serves it nobody can tell: no --fault {name}"
+            )
     return asked

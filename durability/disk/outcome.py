@@ -17,7 +17,8 @@ class Outcome(msgspec.Struct):
 
     `possible` counts where it could have been met, where that is known. `acknowledged` counts what
     the runs had promised. `faults` are reasons why one shows nothing. `ends` counts how damage was
-    met, for faults that are no errors.
+    met, for faults that are no errors. `cut_off` counts the runs with a held sync that ended at
+    their deadline. `time_was_up` says that something was not begun for want of time.
     """
 
     fired: int = 0
@@ -27,6 +28,8 @@ class Outcome(msgspec.Struct):
     found: dict[str, Violation] = {}
     faults: list[str] = []
     ends: dict[str, int] = {}
+    cut_off: int = 0
+    time_was_up: bool = False
 
     def take(self, judgements: Sequence[Judgement]) -> None:
         """Count what one run came to."""
@@ -49,6 +52,17 @@ class Outcome(msgspec.Struct):
     def ended(self, how: str) -> None:
         """Count how one piece of damage was met."""
         self.ends = dict(Counter(self.ends) + Counter([how]))
+
+    def shortfall(self, asked: int | None) -> str:
+        """Say what was not met of so many, None: of all there are; mostly nothing."""
+        if self.possible is None:
+            return f"time was up after {self.fired}" if self.time_was_up else ""
+        wanted = self.possible if asked is None else min(asked, self.possible)
+        if self.fired >= wanted:
+            return ""
+        if self.time_was_up:
+            return f"time was up after {self.fired} of {wanted}"
+        return f"{wanted - self.fired} of {wanted} were not met: runs differ"
 
     def figures(self) -> dict[str, int]:
         """Return what the JSON has."""

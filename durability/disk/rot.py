@@ -11,8 +11,9 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from durability.crash.content import Content
+from durability.trace.durable import is_sync
 from durability.trace.kill_order import PAGE_BYTES
-from durability.trace.records import Sync, SyncAll, shown
+from durability.trace.records import shown
 from durability.trace.trace import Trace
 from durability.trace.tree import Tree
 
@@ -23,24 +24,35 @@ _VERSIONS_MAX: Final = 3
 """So many older versions of a sector are tried, the latest first."""
 
 
-class Damage(NamedTuple):
-    """One damaged place: a file's bytes from `offset` on became `data`; `how` says so in words."""
+class Patch(NamedTuple):
+    """A file's bytes from `offset` on became `data`."""
 
-    path: bytes
     offset: int
     data: bytes
+
+
+class Damage(NamedTuple):
+    """What became of a file: one patch, or two that do not overlap; `how` says so in words."""
+
+    path: bytes
+    patches: tuple[Patch, ...]
     how: str
 
     def of(self, content: Content) -> Content:
         """Return a content so damaged."""
         files = dict(content.files)
         whole = bytearray(files[self.path])
-        whole[self.offset : self.offset + len(self.data)] = self.data
+        for offset, data in self.patches:
+            whole[offset : offset + len(data)] = data
         files[self.path] = bytes(whole)
         return Content(files, content.links, content.directories)
 
+    def changes(self, whole: bytes) -> bool:
+        """Tell whether it is a change of what the file holds."""
+        return any(whole[at : at + len(data)] != data for at, data in self.patches)
+
     def __str__(self) -> str:
-        return f"{shown(self.path)} at {self.offset}: {self.how}"
+        return f"{shown(self.path)} at {self.patches[0].offset}: {self.how}"
 
 
 class AtRest:
@@ -50,7 +62,7 @@ class AtRest:
     """
 
     def __init__(self, trace: Trace, volatile: Container[bytes], seed: int) -> None:
-        syncs = [at for at, r in enumerate(trace.records) if isinstance(r, Sync | SyncAll)]
+        syncs = [at for at, record in enumerate(trace.records) if is_sync(record)]
         self.trace = Trace(trace.initial, trace.records[: syncs[-1] + 1] if syncs else [])
         self._tree = self.trace.tree()
         self.content = Content.of(self._tree)
@@ -69,8 +81,7 @@ class AtRest:
             "swapped": self._swapped,
             "misdirected": self._misdirected,
         }[fault]()
-        files = self.content.files
-        return [d for d in made if files[d.path][d.offset : d.offset + len(d.data)] != d.data]
+        return [damage for damage in made if damage.changes(self._files[damage.path])]
 
     def _flipped(self) -> Iterator[Damage]:
         for path, data in self._files.items():
@@ -78,7 +89,7 @@ class AtRest:
                 at = self._chance.randrange(start, min(start + _STRETCH_BYTES, len(data)))
                 bit = self._chance.randrange(8)
                 flipped = bytes([data[at] ^ 1 << bit])
-                yield Damage(path, at, flipped, f"bit {bit} is flipped")
+                yield Damage(path, (Patch(at, flipped),), f"bit {bit} is flipped")
 
     def _stale(self) -> Iterator[Damage]:
         versions = self._versions()
@@ -88,7 +99,8 @@ class AtRest:
                 now = _block(data, sector, SECTOR_BYTES)
                 older = [old for old in versions[file, sector] if old[: len(now)] != now]
                 for old in older[-_VERSIONS_MAX:]:
-                    yield Damage(path, sector * SECTOR_BYTES, old[: len(now)], "an older sector")
+                    patch = Patch(sector * SECTOR_BYTES, old[: len(now)])
+                    yield Damage(path, (patch,), "an older sector")
 
     def _versions(self) -> Mapping[tuple[int, int], list[bytes]]:
         """Return what each sector of each file has held, padded with zeros, as of each sync."""
@@ -96,7 +108,7 @@ class AtRest:
         tree = Tree(self.trace.initial)
         for record in self.trace.records:
             tree.apply(record)
-            if isinstance(record, Sync | SyncAll):
+            if is_sync(record):
                 for file in tree.files.values():
                     data = bytes(tree.contents[file])
                     for sector in range(-(-len(data) // SECTOR_BYTES)):
@@ -114,10 +126,12 @@ class AtRest:
                 for first in range(blocks - 1):
                     other = self._chance.randrange(first + 1, blocks)
                     for second in sorted({first + 1, other}):
-                        part = bytearray(data[first * size : (second + 1) * size])
-                        part[:size], part[-size:] = part[-size:], part[:size]
+                        patches = (
+                            Patch(first * size, _block(data, second, size)),
+                            Patch(second * size, _block(data, first, size)),
+                        )
                         how = f"blocks {first} and {second} of {size} bytes changed places"
-                        yield Damage(path, first * size, bytes(part), how)
+                        yield Damage(path, patches, how)
 
     def _misdirected(self) -> Iterator[Damage]:
         for size in (SECTOR_BYTES, PAGE_BYTES):
@@ -129,7 +143,7 @@ class AtRest:
                     written = _block(self._files[source], number, size)
                     written = written[: len(data) - block * size]
                     how = f"block {number} of {shown(source)} was written there"
-                    yield Damage(path, block * size, written, how)
+                    yield Damage(path, (Patch(block * size, written),), how)
 
 
 def _block(data: bytes, number: int, size: int) -> bytes:

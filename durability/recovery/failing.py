@@ -6,6 +6,7 @@ who writes by this door writes all or fails.
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -17,8 +18,6 @@ from raft.filesystem import File
 _CHANGES: Final[tuple[Failure, ...]] = ("write-eio",)
 _ROOM: Final[tuple[Failure, ...]] = ("write-eio", "write-enospc", "disk-full")
 _SYNCS: Final[tuple[Failure, ...]] = ("sync-eio-kept", "sync-eio-reverted")
-IN_MEMORY: Final[tuple[Failure, ...]] = (*_ROOM, *_SYNCS)
-"""The failures that a disk in memory can have."""
 
 
 @dataclass(slots=True)
@@ -49,8 +48,17 @@ def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
 class FailingDisk:
     """The disk: it outlives the processes that use it. `fired` says whether its fault has come."""
 
-    def __init__(self, failure: Failure, at: int) -> None:
-        """Let the `at`-th operation fail of those that the failure, one in memory, may meet."""
+    def __init__(
+        self,
+        failure: Failure,
+        at: int,
+        before_saving: Callable[["FailingDisk"], None] = lambda _: None,
+    ) -> None:
+        """Let the `at`-th operation fail of those that the failure, one in memory, may meet.
+
+        From then on `before_saving` is called before each sync that makes anything durable.
+        """
+        self._before_saving = before_saving
         self._failure = failure
         self._at = at
         self._count = 0
@@ -61,6 +69,19 @@ class FailingDisk:
     def cached(self) -> dict[str, bytes]:
         """Return what a process sees that is started now."""
         return {name: bytes(inode.cached) for name, inode in self.names.items()}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room."""
+        return self.fired and self._failure == "disk-full" and self._at > 0
+
+    def without_power(self) -> "FailingDisk":
+        """Return what is durable, as a disk on which nothing fails."""
+        left = FailingDisk(self._failure, 0)
+        for name, inode in self._durable_names.items():
+            left.names[name] = _Inode(bytearray(inode.durable), bytearray(inode.durable))
+        left._durable_names = dict(left.names)
+        return left
 
     def lose_power(self) -> None:
         """Forget what is not durable."""
@@ -99,13 +120,19 @@ class FailingDisk:
             if self._failure == "sync-eio-reverted":
                 inode.cached = bytearray(inode.durable)
             _fail(errno.EIO)
+        self._save()
         inode.flush()
 
     def sync_names(self) -> None:
         """Make the directory durable, or fail: names count as clean only once they are logged."""
         if self._fails(_SYNCS):
             _fail(errno.EIO)
+        self._save()
         self._durable_names = dict(self.names)
+
+    def _save(self) -> None:
+        if self.fired:
+            self._before_saving(self)
 
     def _fails(self, may_meet: tuple[Failure, ...]) -> bool:
         if self._failure not in may_meet:

@@ -15,7 +15,7 @@ from typing import Final
 from durability.errors import InconclusiveError
 from durability.recovery.process import STDOUT_LIMIT_BYTES, Ended
 from durability.recovery.recovery import Recovery, understood
-from durability.targets.contract import Target
+from durability.targets.contract import Target, lines_of
 
 _STDOUT: Final = 1
 
@@ -50,10 +50,12 @@ class Recoveries:
         signal.setitimer(signal.ITIMER_REAL, 0)
         return self._read()
 
+    def lines_so_far(self) -> list[str]:
+        """Return what the one that runs has printed by now."""
+        return lines_of(_said()[0])
+
     def _read(self) -> Recovery:
-        sys.stdout.flush()
-        length = os.lseek(_STDOUT, 0, os.SEEK_CUR)
-        said = os.pread(_STDOUT, min(length, STDOUT_LIMIT_BYTES), 0)
+        said, length = _said()
         os.ftruncate(_STDOUT, 0)
         os.lseek(_STDOUT, 0, os.SEEK_SET)
         # Neighbouring states mostly make recovery say the same, and reading it is not free.
@@ -67,6 +69,13 @@ class Recoveries:
         held = _held()
         if held != self._held:
             raise LeftBehindError(f"{self._target.name}: recovery left {held} of {self._held}")
+
+
+def _said() -> tuple[bytes, int]:
+    """Return what was printed, as far as it is kept, and how many bytes that were."""
+    sys.stdout.flush()
+    length = os.lseek(_STDOUT, 0, os.SEEK_CUR)
+    return os.pread(_STDOUT, min(length, STDOUT_LIMIT_BYTES), 0), length
 
 
 def _held() -> tuple[int, int, str]:

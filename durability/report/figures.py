@@ -39,7 +39,9 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "checks": ("name", "ok", "detail"),
     "mutants": ("id", "catalogue", "technique", "found", "executions", "seconds"),
-    "faults": ("name", "fired", "possible", "violations", "refused", "intact", "lost", "wrong"),
+    "faults": (
+        "name", "fired", "possible", "violations", "refused", "intact", "lost", "wrong", "untold",
+    ),
     "crashes": ("target", "kind", "place", "path"),
     "findings": ("path", "operation", "acknowledgement", "model", "source"),
 }  # fmt: skip

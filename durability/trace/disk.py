@@ -30,6 +30,10 @@ class Disk:
         """Whether a call waits for an answer that it will not get."""
         return bool(self._held)
 
+    def holds(self, threads: set[int]) -> bool:
+        """Tell whether all of these threads wait for such an answer."""
+        return threads <= self._held
+
     def change(self, thread: int, call: str, path: bytes, *, grows: bool) -> None:
         """Permit a change of a name or a size. Raises DiskFailure."""
         if self._meets(call, path, needs_room=grows, grows=grows):

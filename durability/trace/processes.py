@@ -1,11 +1,16 @@
 """The processes under a filter, as /proc shows them."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
 
 from durability.errors import MechanismError
 from durability.trace.memory import Memory
 from durability.trace.notification import Listener
+
+_ENDED: Final = (b"Z", b"X")
+"""The states of threads that have ended, in /proc/PID/stat: proc_pid_stat(5)."""
 
 
 class Process:
@@ -85,4 +90,21 @@ def descendants(of: int) -> list[int]:
                     children = [int(number) for number in file.read().split()]
                     found += children
                     waiting += children
+    return found
+
+
+def living_threads(processes: Iterable[int]) -> set[int]:
+    """Return the threads of processes, but for those that have ended and were not waited for."""
+    found: set[int] = set()
+    for process in processes:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with (
+                    suppress(OSError),
+                    open(f"/proc/{process}/task/{thread}/stat", "rb") as file,
+                ):
+                    # A name may hold anything, parentheses too; the state comes behind it.
+                    state = file.read().rpartition(b")")[2].split()[0]
+                    if state not in _ENDED:
+                        found.add(int(thread))
     return found

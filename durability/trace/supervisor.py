@@ -43,7 +43,7 @@ from durability.trace.name_calls import NameCalls
 from durability.trace.notification import LET_RUN, Listener
 from durability.trace.paths import Paths
 from durability.trace.process_calls import ProcessCalls
-from durability.trace.processes import Processes, descendants
+from durability.trace.processes import Processes, descendants, living_threads
 from durability.trace.readiness import Readiness
 from durability.trace.source_lines import SourceLines
 from durability.trace.spawn import (
@@ -66,7 +66,7 @@ _TICK_MS: Final = 50
 """How often, at least, the deadline, interrupts and abandoned locks are looked at."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _QUIET_S: Final = 0.2
-"""So long nothing happens, while a call is held, before the run is over."""
+"""So long nothing happens, while all threads wait for held calls, before the run is over."""
 _READINESS_MS: Final = 2
 """How often it is looked whether a server is ready."""
 
@@ -140,7 +140,7 @@ class Supervisor:
     ) -> Run:
         """Start a target, trace what it does below `root`, kill it at `order` or at the deadline.
 
-        The disk fails as `failure` orders. While a call is held, the run ends once nothing happens.
+        The disk fails as `failure` orders. Where every thread waits for a held call, the run ends.
         Of a `Call` the trace tells the lines that its changes come from, `with_sources`, which
         slows it down.
 
@@ -259,7 +259,9 @@ class _Supervision:
         look = 0.0
         self._watch(control)
         with suppress(KillReached):
-            while not interrupts and (now := time.monotonic()) < min(deadline, self._quiet_until):
+            while not interrupts and (now := time.monotonic()) < deadline:
+                if self._is_stuck(now):
+                    return
                 if now >= look:
                     look = now + self._look(control) / 1000
                 events = self._poll.poll(max(0, look - now) * 1000)
@@ -270,6 +272,16 @@ class _Supervision:
                 elif not self._hear(events, control):
                     return
             self.timed_out = not interrupts and now >= deadline
+
+    def _is_stuck(self, now: float) -> bool:
+        """Tell whether every thread waits for a held call, where it has been quiet for a while.
+
+        One that does not may be about to give up waiting for one that does.
+        """
+        if now < self._quiet_until:
+            return False
+        self._quiet_until = now + _QUIET_S
+        return self.disk.holds(living_threads(descendants(os.getpid())))
 
     def _watch(self, control: int | None) -> None:
         """Poll in this order: what was printed before a call is heard before it is performed."""

@@ -9,11 +9,10 @@ from durability.campaign.cycle import Plan
 from durability.disk.faults import FAULTS
 from durability.disk.scope import DiskScope
 from durability.disk_faults import disk_faults
-from durability.recovery.failing import IN_MEMORY
 from durability.replay import replay
 from durability.report.crash_state import CrashStateCase, Damage, LossViolation, keep
 from durability.targets import catalogue
-from tests.durability.commands import durability, program
+from tests.durability.commands import ROOT, durability, program
 from tests.durability.trace.alone import alone
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
@@ -31,7 +30,7 @@ def faults_of(cwd: Path, *arguments: str, status: int) -> tuple[Figures, dict[st
 
 def test_the_node_holds_whatever_fails_in_memory(tmp_path: Path) -> None:
     faults, _ = faults_of(tmp_path, "reference", "--mechanism", "memory", status=HELD)
-    assert set(faults) == set(IN_MEMORY)
+    assert set(faults) == {name for name, fault in FAULTS.items() if fault.in_memory}
     assert all(of["fired"] > 50 for of in faults.values())
 
 
@@ -66,12 +65,15 @@ def test_a_good_program_holds(tmp_path: Path, name: str) -> None:
     ("name", "shows"),
     [
         ("ignores_sync_error", {"sync-eio-kept", "sync-eio-reverted"}),
+        ("ignores_log_error", {"sync-eio-kept", "sync-eio-reverted"}),
+        ("ignores_journal_error", {"sync-eio-kept", "sync-eio-reverted"}),
         ("ignores_name_error", {"sync-eio-kept", "sync-eio-reverted"}),
         ("retries_sync", {"sync-eio-kept", "sync-eio-reverted"}),
         ("ignores_short_write", {"write-enospc", "write-short", "disk-full"}),
         ("full_is_success", {"write-eio", "write-enospc", "disk-full"}),
         ("appends_behind", {"write-enospc"}),
         ("syncs_behind", {"sync-eio-kept", "sync-eio-reverted", "sync-stalled"}),
+        ("gives_up_waiting", {"sync-stalled"}),
     ],
 )
 def test_a_bad_program_shows_by_what_it_is_bad(tmp_path: Path, name: str, shows: set[str]) -> None:
@@ -147,6 +149,13 @@ def test_less_than_was_asked_for_is_inconclusive(tmp_path: Path) -> None:
     assert any("time was up" in reason for reason in document["reasons"])
 
 
+def test_a_budget_bounds_a_disk_in_memory(tmp_path: Path) -> None:
+    arguments = ("reference", "--mechanism", "memory", "--fault", "write-eio,disk-full")
+    faults, document = faults_of(tmp_path, *arguments, "--budget", "0.001", status=HELD)
+    assert {name: of["fired"] for name, of in faults.items()} == {"write-eio": 1, "disk-full": 1}
+    assert document["notes"] == [f"{name}: time was up after 1" for name in faults]
+
+
 def test_an_interruption_leaves_what_was_met(tmp_path: Path) -> None:
     target = catalogue.find(program("full_is_success"))
     plan = Plan(
@@ -182,6 +191,11 @@ def test_the_list(tmp_path: Path) -> None:
         ("reference", "--fault", "no-such"),
         ("reference", "--at", "3"),
         ("reference", "--at", "3", "--fault", "write-eio,write-enospc"),
+        ("reference", "--at", "3", "--fault", "flipped"),
+        ("reference", "--at", "3", "--fault", "lying-disk"),
+        ("reference", "--at", "3", "--fault", "write-eio", "--mechanism", "memory"),
+        ("reference", "--faults", "3", "--mechanism", "memory"),
+        (f"{ROOT}/tests/stores/log_store.py:good:recover", "--fault", "flipped"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:

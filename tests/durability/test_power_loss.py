@@ -56,6 +56,16 @@ def test_the_built_in_node_holds(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "findings").exists()
 
 
+def test_a_count_that_is_contradicted_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durability.crash.plan.Plan.count", lambda _: (3, False))
+    store = functions.target(log_store.good, log_store.recover)
+    result = explored(store, tmp_path, "xfs", states=20)
+    assert result.verdict == "inconclusive"
+    assert any(reason.endswith("but 3 counted as all") for reason in result.reasons)
+
+
 def test_a_state_is_made_small_and_the_most_realistic_model_is_told(tmp_path: Path) -> None:
     store = functions.target(log_store.unsynced, log_store.recover)
     result = explored(store, tmp_path, "posix-default")

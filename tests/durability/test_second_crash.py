@@ -7,12 +7,27 @@ import pytest
 
 from durability.campaign.course import joined
 from durability.errors import InconclusiveError
+from durability.second_crash import CRASHES
 from durability.trace.records import AnyRecord, Kill, Link, Open, Output, Sync, Write
 from durability.trace.trace import Trace
 from tests.durability.commands import ROOT, Done, durability, program
 
 HELD, VIOLATION, USAGE, INCONCLUSIVE = range(4)
 KILL = Kill(0, 0, torn=False)
+
+_PAGES = """
+import os
+
+def write(directory, ack):
+    log = os.open(os.path.join(directory, "log"), os.O_WRONLY | os.O_CREAT)
+    for number in range(2):
+        os.pwrite(log, b"".join(bytes([number + page]) * 4096 for page in range(7)), 0)
+        os.fsync(log)
+        ack(number)
+
+def recover(directory, acked):
+    assert not acked or os.path.getsize(os.path.join(directory, "log")) == 7 * 4096
+"""
 
 
 def explored(target: str, cwd: str, *options: str) -> Done:
@@ -91,6 +106,24 @@ def test_less_than_was_asked_for_shows_nothing(tmp_path: object) -> None:
     )
     assert done.status == INCONCLUSIVE
     assert any("of 1000 first crashes" in reason for reason in done.document["reasons"])
+
+
+def test_all_is_all_first_crashes_too(tmp_path: Path) -> None:
+    (tmp_path / "pages.py").write_text(_PAGES, encoding="utf-8")
+    store = "./pages.py:write:recover"
+    options = ("--exhaustive", "--model", "btrfs")
+    first = explored(store, str(tmp_path), *options).document["models"]["btrfs"]
+    assert first["explored"] > CRASHES
+    done = explored(store, str(tmp_path), *options, "--in-recovery")
+    assert done.status == HELD, done.stdout
+    figures = done.document["models"]["btrfs"]
+    assert figures["first_crashes"] == first["explored"]
+    # This recovery changes nothing, so what a second cut leaves is what the first one left.
+    assert figures["distinct"] == figures["legal"] == first["distinct"] < figures["explored"]
+    assert done.document["notes"] == []
+    done = explored(store, str(tmp_path), *options, "--in-recovery", "--crashes", "2")
+    assert done.document["models"]["btrfs"]["first_crashes"] == 2
+    assert any("there may be more" in note for note in done.document["notes"])
 
 
 def opened(file: int, path: bytes) -> Open:

@@ -362,3 +362,27 @@ def test_a_learner_that_was_promoted_unawares_votes() -> None:
     cluster.elect(2)
     cluster.catch_up()
     assert voters(cluster, 3) == [1, 2, 3]
+
+
+def test_who_hold_different_changes_elect_a_leader_though_one_takes_it_for_a_stranger() -> None:
+    """Nodes 1 and 3 have each removed a node, and neither removal is committed.
+
+    Node 1 needs the vote of node 3, which has removed it; node 3 needs that of node 2, whose log is
+    newer; and node 2 does not campaign, since its log says that it is removed.
+    """
+    cluster = Cluster()
+    cluster.elect(3)
+    cluster.isolate(3)
+    cluster.nodes[3].remove_peer(1)
+    cluster.elect(1)
+    cluster.nodes[1].remove_peer(2)
+    cluster.settle()
+    cluster.isolate(1)
+    cluster.tick(times=2 * cluster.config.election_timeout_ticks_max)
+    assert cluster.leaders() == []
+    assert [voters(cluster, node_id) for node_id in (1, 2, 3)] == [[1, 3], [1, 3], [2, 3]]
+    cluster.heal()
+    cluster.tick(times=10 * cluster.config.election_timeout_ticks_max)
+    assert len(cluster.leaders()) == 1
+    assert [voters(cluster, node_id) for node_id in (1, 3)] == [[1, 3], [1, 3]]
+    assert cluster.nodes[3].commit_index == cluster.leader.last_index

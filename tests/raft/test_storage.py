@@ -213,6 +213,7 @@ def test_recovery_changes_the_disk_in_the_documented_order() -> None:
         ("unlink", "metadata.tmp"),
         ("unlink", "snapshot.tmp"),
         ("sync", ""),
+        ("sync", ""),
         ("unlink", segment_name(1)),
         ("create", "metadata.tmp"),
         ("append", "metadata.tmp"),

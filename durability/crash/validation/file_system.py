@@ -66,6 +66,7 @@ class LoopFileSystem:
         self._directory = directory
         self._image_bytes = _MAKING[kind].image_bytes + room_bytes
         self._image = os.path.join(directory, "image")
+        self._kept = os.path.join(directory, "kept")
 
     def __enter__(self) -> Self:
         _run("mount", "-t", "tmpfs", "tmpfs", self._directory)
@@ -112,6 +113,16 @@ class LoopFileSystem:
         shutil.rmtree(self.root)
         self._begin()
 
+    def keep(self) -> None:
+        """Copy what is in the root to memory, in place of what was kept before."""
+        shutil.rmtree(self._kept, ignore_errors=True)
+        _copy(self.root, self._kept)
+
+    def restore(self) -> None:
+        """Have in the root what was kept, and nothing else."""
+        shutil.rmtree(self.root)
+        _copy(self._kept, self.root)
+
     def _begin(self) -> None:
         os.mkdir(self.root)
         descriptor = os.open(self.root, os.O_RDONLY)
@@ -142,6 +153,11 @@ class LoopFileSystem:
 
     def _mount(self) -> None:
         _run("mount", "-t", self._kind, "-o", self._options, self._image, self._mounted)
+
+
+def _copy(source: str, destination: str) -> None:
+    """Copy a directory to where nothing is. Holes stay holes, or there might be no room."""
+    _run("cp", "--archive", "--sparse=always", source, destination)
 
 
 def _run(*command: str) -> None:

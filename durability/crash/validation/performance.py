@@ -9,6 +9,7 @@ from typing import Final, Self
 from durability.crash.validation import kernel
 from durability.crash.validation.file_system import LoopFileSystem
 from durability.crash.validation.script import Commit, Step, WriteBack
+from durability.errors import MechanismError
 from durability.trace import system
 from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import (
@@ -68,7 +69,7 @@ class Performance:
         kernel.write_back(self._descriptors[file], offset, length, wait=wait)
 
     def perform(self, record: Step) -> None:
-        """Perform one step. Raises OSError."""
+        """Perform one step. Raises OSError, and MechanismError where a write is short here."""
         match record:
             case WriteBack():
                 self._write_back(record.file, record.offset, record.length, wait=record.waits)
@@ -77,8 +78,7 @@ class Performance:
             case Open():
                 self._open(record)
             case Write():
-                data, at, flags = [record.data], record.offset, record.flags
-                assert os.pwritev(self._descriptors[record.file], data, at, flags) == record.asked
+                self._write(record)
             case Truncate():
                 os.ftruncate(self._descriptors[record.file], record.size)
             case Allocate():
@@ -103,6 +103,13 @@ class Performance:
         previous = self._descriptors.setdefault(record.file, descriptor)
         if previous != descriptor:
             os.close(descriptor)
+
+    def _write(self, record: Write) -> None:
+        """Write what went into the file, which may be less than the run had asked for."""
+        descriptor = self._descriptors[record.file]
+        count = os.pwritev(descriptor, [record.data], record.offset, record.flags)
+        if count != len(record.data):
+            raise MechanismError(f"of {record} only {count} were written")
 
     def _sync(self, record: Sync) -> None:
         if record.file is None:

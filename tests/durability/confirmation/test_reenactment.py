@@ -2,15 +2,19 @@
 
 import os
 import random
+import resource
 from pathlib import Path
 
 import pytest
 
 from durability.confirmation.reenactment import Act, Close, Reenactment, perform
+from durability.crash.kill_states import kill_states, trace_until
 from durability.crash.validation.file_system import LoopFileSystem
 from durability.crash.validation.performance import Performance
 from durability.crash.validation.script import WriteBack
 from durability.crash.validation.workload import Workload
+from durability.errors import MechanismError
+from durability.trace.kill_order import PAGE_BYTES
 from durability.trace.records import (
     Allocate,
     AnyRecord,
@@ -85,6 +89,42 @@ def test_what_lost_its_name_stays_open(tmp_path: Path) -> None:
         write(2, b"b", b"B"),
     ]
     assert performed(Trace([], records), tmp_path) == []
+
+
+def test_a_write_that_a_kill_has_torn_is_made_as_far_as_it_went(tmp_path: Path) -> None:
+    """What comes behind it is the recovery."""
+    run: list[AnyRecord] = [
+        Open(1, 1, b"a", CREATE, created=True),
+        write(1, b"a", b"A" * 3 * PAGE_BYTES),
+    ]
+    (_, torn) = (state for state in kill_states(Trace([], run), "page") if state.torn)
+    killed = trace_until(Trace([], run), torn)
+    recovery = write(1, b"a", b"B" * 10, 2 * PAGE_BYTES)
+    assert performed(Trace([], [*killed.records, recovery]), tmp_path) == []
+    assert (tmp_path / "mounted/root/a").stat().st_size == 2 * PAGE_BYTES + 10
+
+
+def test_a_write_that_was_short_is_made_as_far_as_it_went(tmp_path: Path) -> None:
+    records: list[AnyRecord] = [
+        Open(1, 1, b"a", CREATE, created=True),
+        Write(1, 1, b"a", 0, b"A" * 6, asked=10),
+        write(1, b"a", b"A" * 4, 6),
+    ]
+    assert performed(Trace([], records), tmp_path) == []
+
+
+def test_a_write_that_is_short_only_here_is_an_error(tmp_path: Path) -> None:
+    records: list[AnyRecord] = [
+        Open(1, 1, b"a", CREATE, created=True),
+        write(1, b"a", b"A" * 10),
+    ]
+    most, never_more = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6, never_more))
+    try:
+        with pytest.raises(MechanismError, match="of write a at 0: 10 bytes only 6 were written"):
+            performed(Trace([], records), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, never_more))
 
 
 def test_a_file_is_closed_behind_its_last_use_before_it_is_opened_again() -> None:

@@ -52,6 +52,8 @@ class Op:
     nodes: frozenset[int] = frozenset()
     creates: bool = False
     orders: bool = False
+    idle: bool = False
+    own_needs: set["Op"] = field(default_factory=set)
     needs: set["Op"] = field(default_factory=set)
 
     @property
@@ -211,13 +213,23 @@ class BruteForce:
     def may_end_before(self, file: int, size: int) -> bool:
         """Growths are pending, none of them to this size, and the file may be shorter on disk."""
         pending = {grow.size for grow in self.growths(file) - self.durable}
+        return bool(pending) and size > self.reached(file) and size not in pending
+
+    def may_end_at(self, file: int, size: int) -> bool:
+        """The file has this size on disk if some growths behind it were not logged, or may have."""
+        pending = self.growths(file) - self.durable
+        behind = {grow for grow in pending if grow.size > size}
+        known = {self.reached(file), *(grow.size for grow in pending)}
+        return bool(behind) and size in known and not any(grow.orders for grow in behind)
+
+    def reached(self, file: int) -> int:
         reached = 0
         for op in self.ops:
             if op.file == file and op.kind == "cut":
                 reached = min(reached, op.size)
             elif op.file == file and op.kind == "grow" and op in self.durable:
                 reached = max(reached, op.size)
-        return bool(pending) and size > reached and size not in pending
+        return reached
 
     def growths(self, file: int) -> set[Op]:
         """The growths of a file since it was last cut."""
@@ -233,6 +245,7 @@ class BruteForce:
             )
         elif size < old_size:
             cut = Op("cut", file, size=size, needs=self.of(file, "cut"))
+            cut.idle = self.may_end_at(file, size)
             page = file, size // PAGE
             if size % PAGE and page in self.blocks and self.model not in IN_ORDER:
                 end = min(old_size, (page[1] + 1) * PAGE)
@@ -241,11 +254,16 @@ class BruteForce:
                 zeroed = self.model.startswith("ext4") and self.model != "ext4-writeback"
                 if zeroed and self.blocks[page] <= self.durable:
                     cut.needs |= set(self.ops[before:])
+            cut.own_needs = set(cut.needs)
             self.add(cut, waits=True, orders=True)
             kept = -(-size // PAGE)
             self.blocks = {
                 key: ops for key, ops in self.blocks.items() if key[0] != file or key[1] < kept
             }
+        elif self.model not in (*IN_ORDER, "xfs") and self.growths(file) - self.durable:
+            self.add(
+                Op("grow", file, size=size, needs=self.of(file, "cut")), waits=True, orders=True
+            )
         self.sizes[file] = size
 
     def change(
@@ -294,7 +312,20 @@ class BruteForce:
                 for op in self.ops
                 if record.file in op.nodes and (op.creates or not only_creation)
             }
+            if only_creation:
+                self.leave_idle(wanted)
         self.make_durable(wanted)
+
+    def leave_idle(self, wanted: set[Op]) -> None:
+        """A cut that changes nothing on disk is there without the log, unless more is committed."""
+        idle = [op for op in self.ops if op in wanted - self.durable and op.idle]
+        for cut in idle:
+            end = -(-cut.size // PAGE) * PAGE
+            before = {op for op in wanted if self.ops.index(op) < self.ops.index(cut)}
+            wanted -= {op for op in before if op.kind != "data" or op.offset >= end} - {
+                op for op in before if op.kind == "names"
+            }
+            cut.needs = cut.own_needs
 
     def make_durable(self, ops: set[Op]) -> None:
         self.collect()

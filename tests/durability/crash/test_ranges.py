@@ -116,6 +116,14 @@ def test_what_is_allocated_may_be_all_that_a_file_reaches_to(
     assert not permitted(model, allocated_within(), b"00")
 
 
+@pytest.mark.parametrize("model", ["ext4-dioread_lock", "ext4-ordered"])
+def test_what_is_dropped_from_a_shifted_file_does_not_come_back(model: str) -> None:
+    script = of_an_unsynced_file()
+    script.allocate(1, 0, PAGE, TAKEN_OUT).sync_directory()
+    assert permitted(model, script, b"0B")
+    assert not permitted(model, script, b"0B0")
+
+
 @pytest.mark.parametrize("model", ["prefix", "ext4-datajournal"])
 def test_where_all_is_in_order_so_is_this(model: str) -> None:
     assert permitted(model, put_in_before(), b"A0XC")

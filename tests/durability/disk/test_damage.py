@@ -13,6 +13,8 @@ ROTTEN = DirectoryAudit(
     path="", format="v2", verdict="violation", violations=[breach("corrupt", "record 3")]
 )
 ITEMS = ["1", "2", "3"]
+STAYS_OUT = ["not-elected", "not-accepting"]
+BROKEN_BY_RECOVERY = ["corrupt", "log-gap", "commit-beyond-log", "unclean-tail", "temporary-left"]
 
 
 def judgement(*kinds: str, recovered: list[str]) -> Judgement:
@@ -41,6 +43,12 @@ def met(of: Judgement, before: DirectoryAudit | None, *, is_rot: bool) -> tuple[
         (("recovery-hung",), [], ("wrong", ["recovery-hung"])),
         (("recovery-signalled",), [], ("wrong", ["recovery-signalled"])),
         (("lost", "report-disagrees"), ["1"], ("wrong", ["lost", "report-disagrees"])),
+        (("not-elected", "not-accepting", "log-gap"), [], ("wrong", [*STAYS_OUT, "log-gap"])),
+        (("not-accepting",), ITEMS, ("wrong", ["not-accepting"])),
+        (("audit",), ITEMS, ("wrong", ["audit"])),
+        (("audit", "lost"), ["1"], ("untold", [])),
+        (("audit", "lost", "invented"), ["1", "x"], ("wrong", ["damage-served"])),
+        *(((kind,), ITEMS, ("wrong", [kind])) for kind in BROKEN_BY_RECOVERY),
     ],
 )
 def test_what_is_right_or_wrong_whatever_the_files_prove(
@@ -72,9 +80,10 @@ LOST: Met = ("lost", [])
 def test_what_is_missing_without_a_word_is_a_violation_where_it_is_proven(
     before: DirectoryAudit | None, recovered: list[str], rot: Met, lying: Met
 ) -> None:
-    of = judgement("lost", recovered=recovered)
-    assert met(of, before, is_rot=True) == rot
-    assert met(of, before, is_rot=False) == lying
+    for kind in "lost", "not-a-member", "term-regressed", "vote-changed", "not-elected":
+        of = judgement(kind, recovered=recovered)
+        assert met(of, before, is_rot=True) == rot
+        assert met(of, before, is_rot=False) == lying
 
 
 def test_what_is_wrong_at_rest_already_is_the_damage_and_not_how_it_was_met() -> None:

@@ -1,5 +1,7 @@
 """Rot changes one place of what was at rest, into something that could have come there."""
 
+import os
+
 import pytest
 
 from durability.crash.validation.script import Script
@@ -34,11 +36,11 @@ def test_what_came_behind_the_last_sync_is_not_at_rest() -> None:
 def test_one_bit_is_flipped_in_each_stretch() -> None:
     rest = at_rest()
     damages = rest.damages("flipped")
-    places = {(damage.path, damage.offset // 64) for damage in damages}
+    places = {(damage.path, damage.patches[0].offset // 64) for damage in damages}
     assert len(places) == len(damages) == (1280 + 4 * PAGE_BYTES) // 64
     for damage in damages:
-        now = rest.content.files[damage.path][damage.offset]
-        assert (now ^ damage.data[0]).bit_count() == 1
+        ((offset, flipped),) = damage.patches
+        assert (rest.content.files[damage.path][offset] ^ flipped[0]).bit_count() == 1
 
 
 def test_a_sector_is_what_it_was() -> None:
@@ -63,7 +65,7 @@ def test_a_block_of_one_file_is_written_into_another() -> None:
     rest = at_rest()
     for damage in rest.damages("misdirected"):
         other = b"index" if damage.path == b"log" else b"log"
-        assert damage.data in rest.content.files[other]
+        assert damage.patches[0].data in rest.content.files[other]
 
 
 @pytest.mark.parametrize("fault", ["flipped", "stale", "swapped", "misdirected"])
@@ -73,15 +75,39 @@ def test_each_changes_its_place_and_no_other(fault: str) -> None:
     assert damages
     for damage in damages:
         after = damage.of(rest.content)
+        places = {at for offset, data in damage.patches for at in range(offset, offset + len(data))}
         for path, data in rest.content.files.items():
-            end = damage.offset + len(damage.data)
             if path != damage.path:
                 assert after.files[path] == data
             else:
-                assert after.files[path] != data
-                assert after.files[path][: damage.offset] == data[: damage.offset]
-                assert after.files[path][end:] == data[end:]
+                assert len(after.files[path]) == len(data)
+                changed = {at for at, byte in enumerate(data) if after.files[path][at] != byte}
+                assert changed
+                assert changed <= places
     assert [str(damage) for damage in damages] == [str(d) for d in at_rest().damages(fault)]
+
+
+def test_what_is_kept_of_two_blocks_is_not_what_lies_between() -> None:
+    script = Script()
+    pages = [bytes([page]) * PAGE_BYTES for page in range(64)]
+    script.sync(script.create(b"data", b"".join(pages)))
+    rest = AtRest(script.trace(), NOTHING, 1)
+    swaps = rest.damages("swapped")
+    assert any("blocks 0 and" in swap.how and "0 and 1 " not in swap.how for swap in swaps)
+    assert max(sum(len(patch.data) for patch in swap.patches) for swap in swaps) == 2 * PAGE_BYTES
+
+
+def test_a_synchronous_write_is_a_sync() -> None:
+    script = Script()
+    log = script.create(b"log")
+    script.sync(log).sync_directory()
+    for text in sector(b"a"), sector(b"b"):
+        script.write(log, 0, text, os.RWF_DSYNC).acknowledge(text[:1] + b"\n")
+    rest = AtRest(script.trace(), NOTHING, 1)
+    assert rest.content.files[b"log"] == sector(b"b")
+    assert rest.trace.lines() == ["a"]
+    (damage,) = rest.damages("stale")
+    assert damage.of(rest.content).files[b"log"] == sector(b"a")
 
 
 def test_what_recovery_does_not_trust_does_not_rot() -> None:

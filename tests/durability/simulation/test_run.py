@@ -234,3 +234,9 @@ def test_a_snapshot_that_never_arrives_breaks_liveness(monkeypatch: pytest.Monke
 def test_what_was_taken_for_a_violation_is_none(seed: int) -> None:
     result = run(draw_options(seed, "swarm"), seed, STEPS)
     assert not result.violations, report(result)
+
+
+def test_who_takes_the_only_candidate_for_a_stranger_votes_for_it() -> None:
+    """Two hold different changes of the members, neither of which is committed."""
+    result = run(draw_options(21269, "swarm"), 21269, STEPS)
+    assert not result.violations, report(result)
