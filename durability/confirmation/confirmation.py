@@ -3,11 +3,11 @@
 course -> file system -> power cut -> recovery -> audit
 
 A finding is confirmed where the target, started on what the cut left, breaks the same kind of
-guarantee; that may be another state than the one explored. **And where it does not without the
-cut**: the same calls on the same file system, unmounted instead, must leave what recovers. So
-neither the file system as such nor a run performed wrongly is taken for a lost write. **And where
-it does so each time**: a recovery that breaks now and then, whatever it finds, is not taken for
-one either. Many cuts give it many chances, so it gets as many without a cut.
+guarantee; that may be another state than the one explored. It must do so each time that this is
+recovered: what breaks now and then, whatever it finds, has lost nothing. **And it must not without
+the cut**: the same calls on the same file system, unmounted instead, must leave what recovers, as
+often as there were cuts to show it. So neither the file system as such nor a run performed wrongly
+is taken for a lost write.
 """
 
 import os
