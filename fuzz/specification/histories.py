@@ -18,6 +18,7 @@ Described = tuple[int, dict[str, Any]]
 
 _FIELDS: Final = ("process", "type", "f", "key", "value")
 _FUNCTIONS: Final = ("read", "write", "cas", "enqueue", "dequeue", "append", "txn")
+_ANSWERED_AS_ASKED: Final = ("write", "cas", "enqueue", "append")
 _TYPES: Final = ("invoke", "ok", "fail", "info")
 _LOGGED: Final = re.compile(r"INFO[ \t]+jepsen\.util[ \t]+-[ \t](.*\n)", re.DOTALL)
 
@@ -87,7 +88,7 @@ def _is_text(found: Any) -> bool:
 
 def _is_well_formed(events: Iterable[Event]) -> bool:
     """Follow each process: what it has open, or that it is over."""
-    open_now: dict[int, tuple[Any, Any]] = {}
+    open_now: dict[int, tuple[Any, ...]] = {}
     over = set()
     for _, process, event_type, function, key, value in events:
         if process in over:
@@ -96,9 +97,14 @@ def _is_well_formed(events: Iterable[Event]) -> bool:
             is_pair = isinstance(value, tuple) and len(value) == 2
             if process in open_now or (function == "cas" and not is_pair):
                 return False
-            open_now[process] = function, key
-        elif open_now.pop(process, None) != (function, key):
-            return False
+            open_now[process] = function, key, repr(value)
+        else:
+            *operation, asked = open_now.pop(process, (None, None, None))
+            if operation != [function, key]:
+                return False
+            is_told = event_type == "ok" and function in _ANSWERED_AS_ASKED
+            if is_told and repr(value) not in ("None", asked):
+                return False
         if event_type == "info":
             over.add(process)
     return True

@@ -49,3 +49,30 @@ def test_a_cas_is_from_one_value_to_another(value: Value) -> None:
     follow(Event(0, INVOKE, Function.CAS, None, (1, 2)), Event(0, FAIL, Function.CAS))
     with pytest.raises(HistoryError, match="the value of a cas"):
         follow(Event(0, INVOKE, Function.CAS, None, value))
+
+
+@pytest.mark.parametrize(
+    "function", [Function.WRITE, Function.CAS, Function.ENQUEUE, Function.APPEND]
+)
+def test_what_was_done_is_what_was_asked_for(function: Function) -> None:
+    invoked = Event(0, INVOKE, function, "k", (1, (2, "a")))
+    for event_type in (OK, FAIL, INFO):
+        follow(invoked, Event(0, event_type, function, "k", (1, (2, "a"))))
+        follow(invoked, Event(0, event_type, function, "k"))
+    for value in ((1, (2, "b")), (True, (2, "a")), (1,), 1, False, ""):
+        with pytest.raises(HistoryError, match=r"^x:2: process 0 .* another value, on line 1"):
+            follow(invoked, Event(0, OK, function, "k", value))
+        # What has failed, or may have, was not done with that value either.
+        follow(invoked, Event(0, FAIL, function, "k", value))
+        follow(invoked, Event(0, INFO, function, "k", value))
+
+
+@pytest.mark.parametrize("function", [Function.READ, Function.DEQUEUE, Function.TXN])
+def test_what_was_read_is_said_by_the_answer_alone(function: Function) -> None:
+    for value in (None, 1, ("read", "k", 5)):
+        follow(Event(0, INVOKE, function, "k", value), Event(0, OK, function, "k", 2))
+
+
+def test_a_write_of_nothing_is_not_answered_with_something() -> None:
+    with pytest.raises(HistoryError, match="another value"):
+        follow(Event(0, INVOKE, Function.WRITE), Event(0, OK, Function.WRITE, None, 5))
