@@ -8,6 +8,7 @@ it. Whether it does is the kernel's, and some of it a race: hence several ways, 
 - The log is committed before the first change of names or sizes that the state lost.
 - A write of which the state kept some pages is made page by page: what one call writes the kernel
   may hold as one, if it has the memory for that, and then writes back as one.
+- The device is busy when pages that the state lost are written back, so that a commit comes first.
 - The cut comes before, or right behind, the sync during which the state is one.
 - Now and then pages and log are written wherever chance has it.
 """
@@ -24,7 +25,7 @@ from durability.crash.moment import CrashState
 from durability.crash.operations import Data, Grow, Names, Stale
 from durability.crash.splitting import SYNCHRONOUS
 from durability.crash.storage import pages
-from durability.crash.validation.script import Commit, WriteBack
+from durability.crash.validation.script import Burden, Commit, WriteBack
 from durability.trace.records import AnyRecord, Sync, SyncAll, Write
 
 _DISTURBED_RECORDS: Final = 20
@@ -37,12 +38,14 @@ _WAITED_SHARE: Final = 0.5
 class _Way(NamedTuple):
     """How to go: whether to commit, to wait for pages that are written back; None for no pages.
 
-    `by_pages` makes writes page by page of which not all pages were kept.
+    `by_pages` makes writes page by page of which not all pages were kept; `burdens` keeps the
+    device busy from the last write on that the state lost something of.
     """
 
     commits: bool
     waits: bool | None
     by_pages: bool = False
+    burdens: bool = False
 
 
 _WAYS: Final = (
@@ -52,6 +55,7 @@ _WAYS: Final = (
     _Way(commits=True, waits=None),
     _Way(commits=False, waits=True),
     _Way(commits=False, waits=None),
+    _Way(commits=False, waits=None, burdens=True),
 )
 
 
@@ -77,17 +81,23 @@ class Provocation:
                 self._sizes[one.record].append(written)
         lost = {one.record for one in state.lost if isinstance(one, Data)}
         self._kept_in_part = lost & self._pages.keys()
+        self._burden_behind = max(lost, default=None)
 
     def ways(self, chance: random.Random) -> Iterator[list[Act]]:
         """Yield calls behind whose last the power is to be cut; without end."""
         while True:
             for way in _WAYS:
-                if way.by_pages and not self._kept_in_part:
+                if not self._makes_a_difference(way):
                     continue
                 yield self._directed(way, len(self._calls))
                 if self._during_sync:
                     yield self._directed(way, len(self._calls) - 1)
             yield self._disturbed(chance)
+
+    def _makes_a_difference(self, way: _Way) -> bool:
+        if way.burdens:
+            return self._burden_behind is not None
+        return not way.by_pages or bool(self._kept_in_part)
 
     def _directed(self, way: _Way, cut: int) -> list[Act]:
         acts: list[Act] = []
@@ -97,7 +107,10 @@ class Provocation:
             if way.by_pages and number in self._kept_in_part:
                 acts += self._page_by_page(calls, number)
             else:
-                acts += _before_closing(calls, self._written_behind(number, way.waits))
+                further = self._written_behind(number, way.waits)
+                if way.burdens and number == self._burden_behind:
+                    further.append(Burden())
+                acts += _before_closing(calls, further)
         if way.commits and self._commit_at >= cut:
             acts.append(Commit())
         return acts

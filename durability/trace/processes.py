@@ -48,6 +48,8 @@ class Processes:
     def _find(self, thread: int) -> Process:
         with open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as status:
             fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
+        if "Umask" not in fields:
+            raise ProcessLookupError(thread)  # it is ending, and has let go of its file system
         number = int(fields["Tgid"])
         file_system_user = int(fields["Uid"].split()[3])
         if file_system_user != os.geteuid():

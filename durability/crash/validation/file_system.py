@@ -7,6 +7,7 @@ device and image vanish with the process, whatever ends it.
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -18,6 +19,7 @@ from durability.errors import MechanismError
 Kind = Literal["ext4", "xfs", "btrfs"]
 
 _MIB: Final = 1 << 20
+_BURDEN_BYTES: Final = 4 * _MIB
 
 
 class _Making(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class LoopFileSystem:
         _run(*_MAKING[self._kind].command, self._image)
         self._mount()
         self._begin()
+        if not self.is_copied:
+            self._write_burden(os.fsync)
         return self
 
     def __exit__(
@@ -143,6 +147,24 @@ class LoopFileSystem:
         try:
             os.write(descriptor, b"x")
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def burden(self) -> None:
+        """Give the device so much to write that what is written next has to wait.
+
+        Where a cut copies the image, nothing may be under way, and nothing is done.
+        """
+        if not self.is_copied:
+            self._write_burden(lambda to: kernel.write_back(to, 0, _BURDEN_BYTES, wait=False))
+
+    def _write_burden(self, pass_on: Callable[[int], None]) -> None:
+        """Write to a file aside: in place but for the first time, with no use for a log."""
+        path = os.path.join(self._mounted, "burden")
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, bytes(_BURDEN_BYTES), 0)
+            pass_on(descriptor)
         finally:
             os.close(descriptor)
 

@@ -20,7 +20,7 @@ from durability.crash.plan import Plan
 from durability.crash.validation.axioms import AXIOMS
 from durability.crash.validation.file_system import Kind, LoopFileSystem
 from durability.crash.validation.performance import Performance
-from durability.crash.validation.script import Commit, Step, WriteBack
+from durability.crash.validation.script import KernelStep, Step
 from durability.crash.validation.workload import Workload
 from durability.trace.records import Allocate, AnyRecord, Output, shown
 from durability.trace.trace import Trace
@@ -126,7 +126,7 @@ class _Cut:
                         raise
                     self.cut_short = True  # not every file system has every mode of fallocate(2)
                     break
-                if not isinstance(step, WriteBack | Commit):
+                if not isinstance(step, KernelStep):
                     records.append(step)
                 if not calm and self.chance.random() < _DISTURBED_SHARE:
                     performance.perform_on_its_own(self.chance)

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from durability.crash.validation import kernel
 from durability.crash.validation.file_system import LoopFileSystem
-from durability.crash.validation.script import Commit, Step, WriteBack
+from durability.crash.validation.script import Burden, Commit, Step, WriteBack
 from durability.errors import MechanismError
 from durability.trace import system
 from durability.trace.kill_order import PAGE_BYTES
@@ -75,6 +75,8 @@ class Performance:
                 self._write_back(record.file, record.offset, record.length, wait=record.waits)
             case Commit():
                 self._file_system.commit()
+            case Burden():
+                self._file_system.burden()
             case Open():
                 self._open(record)
             case Write():

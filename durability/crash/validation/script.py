@@ -40,7 +40,14 @@ class Commit(msgspec.Struct, frozen=True):
     """The file system commits its log, or ends its transaction, of its own accord."""
 
 
-Step = AnyRecord | WriteBack | Commit
+class Burden(msgspec.Struct, frozen=True):
+    """The device has much else to write, and is late with what it is given next."""
+
+
+KernelStep = WriteBack | Commit | Burden
+"""What no program asks for, and no trace holds."""
+
+Step = AnyRecord | KernelStep
 
 
 class Script:
@@ -53,7 +60,7 @@ class Script:
 
     def trace(self) -> Trace:
         """Return what a trace of it would hold."""
-        return Trace([], [step for step in self.steps if not isinstance(step, WriteBack | Commit)])
+        return Trace([], [step for step in self.steps if not isinstance(step, KernelStep)])
 
     def create(self, path: bytes, content: bytes = b"") -> int:
         """Create a file, unsynced; return its number."""

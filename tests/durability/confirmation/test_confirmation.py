@@ -73,7 +73,7 @@ def test_what_is_known_to_be_lost_is_lost_on_all_three(
     (found,) = result.violations
     assert isinstance(found, LossViolation)
     assert found.confirmed is not None, result.notes
-    assert {"ext4", "xfs", "btrfs"} <= set(found.confirmed.split(", "))
+    assert {"ext4", "xfs", "btrfs"} <= set(found.confirmed.split(", ")), result.notes
     assert found.confirmed.endswith(KERNEL)
     assert f"confirmed: {found.confirmed}" in found.message
 

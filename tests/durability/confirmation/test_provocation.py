@@ -9,7 +9,7 @@ from durability.confirmation.reenactment import Act, Close, Reenactment
 from durability.crash.models import Model
 from durability.crash.moment import CrashState
 from durability.crash.plan import Plan
-from durability.crash.validation.script import Commit, Script, WriteBack
+from durability.crash.validation.script import Burden, Commit, KernelStep, Script, WriteBack
 from durability.trace.records import Rename, Sync, Write
 from durability.trace.trace import Trace
 
@@ -80,6 +80,24 @@ def test_the_log_is_committed_before_the_first_name_that_was_lost() -> None:
         assert [at for at, act in enumerate(acts) if isinstance(act, Commit)] == [renames[1] - 1]
 
 
+def test_the_device_is_busy_behind_the_last_write_that_was_lost() -> None:
+    script = Script()
+    script.create(b"meta", b"A")
+    script.sync_all().create(b"new", b"B")
+    script.rename(b"new", b"meta").sync_directory().acknowledge()
+    trace = script.trace()
+    state = state_of(
+        trace,
+        "ext4-ordered",
+        lambda one: one.content.files == {b"meta": b"\0"} and one.acknowledged_bytes > 0,
+    )
+    burdened = next(acts for acts in ways(trace, state) if Burden() in acts)
+    at = burdened.index(Burden())
+    assert isinstance(burdened[at - 1], Write)
+    assert isinstance(burdened[at + 1], Close)
+    assert isinstance(burdened[at + 2], Rename)
+
+
 def test_a_state_during_a_sync_is_tried_with_and_without_it() -> None:
     script = Script()
     file = script.create(b"log", b"A")
@@ -97,9 +115,9 @@ def test_chance_has_its_say_near_the_cut_only() -> None:
         script.append(file, b"A" * 10)
     trace = script.trace()
     *_, moment = Plan(Model.named("xfs"), trace).moments()
-    drawn = ways(trace, moment.state(0))[5::6]  # the last of each round
+    drawn = ways(trace, moment.state(0))[6::7]  # the last of each round
     for acts in drawn:
         writes = [at for at, act in enumerate(acts) if isinstance(act, Write)]
-        own = [at for at, act in enumerate(acts) if isinstance(act, WriteBack | Commit)]
+        own = [at for at, act in enumerate(acts) if isinstance(act, KernelStep)]
         assert not own or own[0] > writes[70]
     assert len({str(acts) for acts in drawn}) == len(drawn)

@@ -15,6 +15,7 @@ import pytest
 
 from durability.targets.contract import Call
 from durability.trace.kill_order import KillOrder
+from durability.trace.notification import Listener
 from durability.trace.processes import Processes
 from durability.trace.records import Open, Write
 from durability.trace.supervisor import Run, Supervisor
@@ -224,3 +225,13 @@ def test_when_numbers_run_out_those_of_ended_processes_are_used_again(root: Path
     assert (result.exit_status, result.differences) == (0, []), result.stderr
     assert result.trace.untraceable() == []
     assert len(list(root.iterdir())) == 600 + 3 * 300
+
+
+def test_of_a_thread_that_is_ending_nothing_is_believed() -> None:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    with open(os.devnull, "rb") as nothing, pytest.raises(ProcessLookupError):
+        Processes(Listener(nothing.fileno())).of(child, 0)
+    os.waitpid(child, 0)
