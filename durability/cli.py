@@ -29,7 +29,7 @@ from durability.offline import Scope, explore
 from durability.power_loss_commands import lint_command, mutants_command, powerloss
 from durability.recording import record, render
 from durability.replay import replay
-from durability.report.command import CommandGroup, output, reporting
+from durability.report.command import KEEPING, MEASURE, CommandGroup, output, reporting
 from durability.report.finding import FINDINGS
 from durability.report.progress import CampaignProgress
 from durability.report.result import Result
@@ -124,15 +124,9 @@ def _position(
     metavar="N",
     help="How many of these states to make by real kills too; by default one in a hundred.",
 )
-@click.option(
-    "--measure",
-    type=click.FloatRange(0, min_open=True),
-    default=5.0,
-    metavar="SECONDS",
-    help="How long the run without a kill is followed; by default 5.",
-)
+@MEASURE
 @_DIRECTORY
-@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@KEEPING
 @reporting("crash", campaign=True)
 def crash(
     target: str,
@@ -368,7 +362,7 @@ def simulate_command(
 @main.command()
 @click.argument("names", metavar="S05|S16|all...", nargs=-1)
 @_DIRECTORY
-@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@KEEPING
 @reporting("scenario", campaign=True)
 def scenario(names: tuple[str, ...], directory: str | None, findings: str, **common: Any) -> Result:
     """Run scenarios: claims about the node, each put to a test of a stated size."""

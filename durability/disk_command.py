@@ -16,8 +16,7 @@ from durability.disk.faults import FAULTS, Mechanism, chosen
 from durability.disk.scope import DiskScope
 from durability.disk_faults import disk_faults
 from durability.errors import UsageError
-from durability.report.command import reporting
-from durability.report.finding import FINDINGS
+from durability.report.command import KEEPING, MEASURE, reporting
 from durability.report.progress import CampaignProgress
 from durability.report.result import Result
 from durability.targets import catalogue
@@ -60,14 +59,8 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str | Non
     type=click.IntRange(1),
     help="How far an endless run goes; by default a third as far as for kills.",
 )
-@click.option(
-    "--measure",
-    type=click.FloatRange(0, min_open=True),
-    default=5.0,
-    metavar="SECONDS",
-    help="How long a run is followed; by default 5.",
-)
-@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@MEASURE
+@KEEPING
 @reporting("disk", campaign=True)
 def disk_command(
     target: str,

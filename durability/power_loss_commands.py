@@ -18,7 +18,7 @@ from durability.lint import lint
 from durability.mutants.hunt import hunt_all
 from durability.mutants.planted import PLANTED
 from durability.power_loss import STATES, LossScope, power_loss
-from durability.report.command import reporting
+from durability.report.command import KEEPING, MEASURE, reporting
 from durability.report.finding import FINDINGS
 from durability.report.progress import CampaignProgress
 from durability.report.result import Result
@@ -83,14 +83,8 @@ def _torn(models: tuple[str, ...], sector_bytes: int) -> tuple[str, ...]:
     help=f"How many first crashes with either; by default {CRASHES}, or all with --exhaustive.",
 )
 @click.option("--no-pruning", is_flag=True, help="Recover also what recovery cannot tell apart.")
-@click.option(
-    "--measure",
-    type=click.FloatRange(0, min_open=True),
-    default=5.0,
-    metavar="SECONDS",
-    help="How long the run is followed; by default 5.",
-)
-@click.option("--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations.")
+@MEASURE
+@KEEPING
 @reporting("powerloss", campaign=True)
 def powerloss(
     target: str,

@@ -19,12 +19,27 @@ from rich.console import Console
 
 from durability.errors import DurabilityError, ExitStatus, UsageError
 from durability.report.document import write_json
+from durability.report.finding import FINDINGS
 from durability.report.junit import write_junit
 from durability.report.page import write_page
 from durability.report.result import Baseline, Result
 from durability.report.terminal import show
 
 Command = Callable[..., Result]
+
+MEASURE = click.option(
+    "--measure",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    metavar="SECONDS",
+    help="How long a run is followed where nothing kills it; by default 5.",
+)
+"""For commands that trace a run, as `measure`."""
+
+KEEPING = click.option(
+    "--findings", metavar="DIR", default=FINDINGS, help="Where to keep violations."
+)
+"""For commands that keep what they find, as `findings`."""
 
 
 def output(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
