@@ -135,8 +135,7 @@ class _Rounds:
         """Count what one run came to, and keep what it shows of a kind for the first time."""
         again = self._scope.command(self._plan.target_name, self._failure, "--at", str(met.at))
         told = [msgspec.structs.replace(found, reproduce=again) for found in met.violations]
-        first = {kind: case for kind, case in met.cases.items() if kind not in self._outcome.found}
-        told = kept(told, first, self._target.name, self._plan)
+        told = kept(told, met.cases, self._outcome.found, self._target.name, self._plan)
         self._outcome.add(told, met.acknowledged, met.faults)
         self._outcome.fired += met.fired
         self._outcome.cut_off += met.cut_off

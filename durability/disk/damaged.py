@@ -88,10 +88,7 @@ def meet_damage(
             for met in msgspec.msgpack.decode(result, type=list[_Met]):
                 outcome.fired += 1
                 outcome.ended(met.end)
-                first = {
-                    kind: case for kind, case in met.cases.items() if kind not in outcome.found
-                }
-                told = kept(met.violations, first, target.name, plan)
+                told = kept(met.violations, met.cases, outcome.found, target.name, plan)
                 outcome.add(told, met.acknowledged, met.faults)
                 progress(True, bool(told))
 

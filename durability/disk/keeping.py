@@ -1,7 +1,7 @@
 """Keeping a state that a fault of a disk has led to, for `durability replay`."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -35,13 +35,17 @@ def case_of(
 def kept(
     violations: Sequence[LossViolation],
     cases: Mapping[str, CrashStateCase],
+    known: Container[str],
     target_name: str,
     plan: Plan,
 ) -> list[LossViolation]:
-    """Keep cases, by the kinds that they show; tell in the violations how to replay them."""
+    """Keep cases, by the kinds that they show; tell in the violations how to replay them.
+
+    Of the `known` kinds one was kept before.
+    """
     return [
         _kept(violation, cases[violation.kind], target_name, plan)
-        if violation.kind in cases
+        if violation.kind in cases and violation.kind not in known
         else violation
         for violation in violations
     ]
