@@ -19,7 +19,7 @@ from durability.campaign.cycle import Measured, Plan
 from durability.campaign.workers import WorkerError
 from durability.disk import drive
 from durability.disk.calls import failing_calls
-from durability.disk.damaged import Damaged, TracedRun, meet_damage
+from durability.disk.damaged_states import Damaged, TracedRun, meet_damage
 from durability.disk.faults import FAULTS, Mechanism
 from durability.disk.in_memory import failures_in_memory
 from durability.disk.outcome import Outcome, Progress

@@ -16,7 +16,7 @@ from durability.audit.promises import Promises
 from durability.campaign.bench import Bench
 from durability.campaign.crash_cycle import recover_and_judge
 from durability.campaign.workers import run_alone
-from durability.disk.damage import judge_damage
+from durability.disk.damage_rule import judge_damage
 from durability.errors import DurabilityError, ExitStatus, UnreadableError
 from durability.report import crash_state
 from durability.report import finding as findings

@@ -7,7 +7,7 @@ from durability.audit.judgement import Judgement
 from durability.audit.promises import Heard, Promises
 from durability.audit.recovered import DirectoryAudit
 from durability.crash.content import Content
-from durability.disk.damage import ended, judge_damage
+from durability.disk.damage_rule import ended, judge_damage
 from durability.targets import catalogue
 from tests.durability.commands import program
 

@@ -1,4 +1,4 @@
-"""Damaged disks of one run: each is recovered, and judged by the rule of `damage`."""
+"""Damaged disks of one run: each is recovered, and judged by `damage_rule`."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from durability.campaign.bench import Bench
 from durability.campaign.cycle import Plan
 from durability.campaign.workers import Work, Workers
 from durability.crash.content import Content
-from durability.disk.damage import End, judge_damage
+from durability.disk.damage_rule import End, judge_damage
 from durability.disk.faults import FAULTS, LABELS
 from durability.disk.keeping import case_of, kept
 from durability.disk.outcome import Outcome, Progress
