@@ -61,7 +61,7 @@ class CrashStateCase(msgspec.Struct, kw_only=True):
 
     `later` are the items that a whole run announces, as `Ledger` takes them. The lines are those
     `of` a run, or of a recovery that was cut off; `earlier` is what had been heard before it.
-    `damage` says what a disk has done of itself, if anything: the rule of `disk.damage_rule` holds then.
+    `damage` says what a disk has done of itself, if anything: `disk.damage_rule` holds then.
     """
 
     target: str
