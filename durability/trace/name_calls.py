@@ -5,7 +5,7 @@ Handlers answer as those of `file_calls` do.
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from durability.trace import system
@@ -33,6 +33,11 @@ _AT_EMPTY_PATH: Final = 0x1000
 _AT_SYMLINK_FOLLOW: Final = 0x400
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
+_CALLED: Final[Mapping[type[AnyRecord], str]] = {
+    Unlink: "unlink",
+    RemoveDirectory: "rmdir",
+    MakeDirectory: "mkdir",
+}
 
 
 class NameCalls:
@@ -294,9 +299,9 @@ class NameCalls:
         if name is None:
             return LET_RUN
         done = record(name)
-        making = isinstance(done, MakeDirectory)
         if may_act(path):
-            self._disk.change(call.thread, "mkdir" if making else "unlink", name, grows=making)
+            grows = isinstance(done, MakeDirectory)
+            self._disk.change(call.thread, _CALLED[type(done)], name, grows=grows)
         act(path)
         self._tape.add(done)
         return 0

@@ -183,7 +183,7 @@ def test_calls_that_do_nothing_are_not_met(root: Path) -> None:
 def test_calls_that_do_something_are_met(root: Path) -> None:
     calls = [call for call, _ in met(root, do_something, "write-eio")]
     assert calls == [
-        "mkdir", "mknod", "truncate", "open", "link", "rename", "symlink", "unlink", "unlink"
+        "mkdir", "mknod", "truncate", "open", "link", "rename", "symlink", "unlink", "rmdir"
     ]  # fmt: skip
 
 
