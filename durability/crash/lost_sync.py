@@ -59,12 +59,14 @@ def states_without_sync(trace: Trace) -> Iterator[tuple[int, Content]]:
         if lost.is_anything and lost.is_cut_before(records[end]):
             yield end, lost.content()
         lost.apply(records[end])
-    if lost.is_anything and not isinstance(lost, _LostCache):  # which a restart shows
+    if lost.is_anything and lost.differs_from_cache:
         yield len(records), lost.content()
 
 
 class _LostNames:
     """Changes of names that are in the cache and not on disk."""
+
+    differs_from_cache = True
 
     def __init__(self, trace: Trace, at: int) -> None:
         before = trace.records[:at]
@@ -89,6 +91,8 @@ class _LostNames:
 
 class _LostPages:
     """One file's pages that are in the cache and not on disk."""
+
+    differs_from_cache = True
 
     def __init__(self, trace: Trace, at: int, file: int, *, is_believed: bool) -> None:
         self._file = file
@@ -150,6 +154,9 @@ class _LostPages:
 
 class _LostCache:
     """One file that the cache shows as it was before: what it had lost since, it has forgotten."""
+
+    differs_from_cache = False
+    """So at the end of a run a power cut leaves no more than a restart shows."""
 
     def __init__(self, trace: Trace, at: int, file: int) -> None:
         self._file = file

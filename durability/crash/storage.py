@@ -26,7 +26,9 @@ class Image:
 
     def copy(self) -> "Image":
         """Return an equal image of its own."""
-        return Image(self.blocks, self.size)
+        copy = Image(self.blocks, self.size)
+        copy.shifts = self.shifts.copy()
+        return copy
 
     def visible(self) -> bytes:
         """Return what a reader sees."""
