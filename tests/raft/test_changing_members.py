@@ -151,6 +151,22 @@ def test_a_removed_node_disturbs_nobody_without_pre_votes_either_c25() -> None:
     assert (cluster.leaders(), cluster.nodes[2].current_term) == ([1], 2)
 
 
+@pytest.mark.parametrize("kind", [MessageType.REQUEST_VOTE, MessageType.PRE_VOTE])
+def test_who_was_removed_by_a_committed_change_is_refused_its_vote_c25(kind: MessageType) -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    removed_at = cluster.leader.remove_peer(3)
+    cluster.settle()
+    cluster.propose(b"a")
+    assert cluster.nodes[2].commit_index > removed_at
+    cluster.forget_leader(2)
+    request = Message(7, kind, 3, 50, last_log_index=99, last_log_term=49)
+    cluster.deliver(Envelope(3, 2, request))
+    answer = cluster.sent[-1]
+    assert (answer.receiver, answer.message.success, answer.message.term) == (3, False, 2)
+    assert cluster.nodes[2].current_term == 2
+
+
 def test_a_group_shrinks_to_one_and_grows_again() -> None:
     cluster = Cluster()
     cluster.elect(1)

@@ -45,6 +45,15 @@ def test_the_latest_configuration_stored_is_in_effect() -> None:
     assert (membership.peers, set(membership.voters)) == (peers("12"), {1, 2})
 
 
+def test_who_may_be_a_member_is_one_now_or_by_a_later_change() -> None:
+    membership = Membership(2, peers("19"))
+    membership.store(4, peers("1", "2"))
+    membership.store(9, peers("13"))
+    assert membership.ids_from(3) == {1, 2, 3, 9}
+    assert membership.ids_from(4) == membership.ids_from(8) == {1, 2, 3}
+    assert membership.ids_from(9) == {1, 3}
+
+
 def test_the_configuration_as_of_an_index_survives_compaction() -> None:
     membership = Membership(2, peers("1"))
     membership.store(4, peers("12"))
