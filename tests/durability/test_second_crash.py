@@ -126,6 +126,16 @@ def test_all_is_all_first_crashes_too(tmp_path: Path) -> None:
     assert any("there may be more" in note for note in done.document["notes"])
 
 
+@pytest.mark.parametrize("model", ["xfs", "btrfs"])
+def test_the_power_is_not_cut_in_a_sync_that_had_returned_before_the_kill(
+    model: str, tmp_path: Path
+) -> None:
+    store = f"{ROOT}/tests/stores/log_store.py:good:recover"
+    done = explored(store, str(tmp_path), "--model", model, "--after-kill", "--exhaustive")
+    assert done.status == HELD, done.stdout
+    assert done.document["models"][model]["first_crashes"] > 10
+
+
 def opened(file: int, path: bytes) -> Open:
     return Open(1, file, path, 0, created=True)
 
